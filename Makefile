@@ -1,0 +1,32 @@
+# `make bench` and `make test` do all the set-up. VENV=DIR reuses an environment, ARGS adds pytest options.
+VENV ?= .venv
+PYTHON ?= python3
+ARGS ?=
+
+PY := $(VENV)/bin/python
+HASH := $(shell cat pyproject.toml constraints.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
+STAMP := $(VENV)/.installed-$(HASH)
+
+.PHONY: bench test check setup clean
+
+bench: setup
+	$(PY) -m pytest bench $(ARGS)
+
+test: setup
+	$(PY) -m pytest tests $(ARGS)
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+setup: $(STAMP)
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else "make: Python %d.%d is not supported; name one from 3.10 to 3.12: make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -e '.[test]' -c constraints.txt
+	@rm -f $(VENV)/.installed-* && touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
