@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import binary_opening
-from scipy.signal import oaconvolve
 
 from variants.acoustics import noise, room_response, spectral_tilt
 
@@ -42,8 +41,8 @@ def _level(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 def speech_activity(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
     """Where clean speech sounds: one bool per whole 10 ms frame of `waveform` (samples,).
 
-    Threshold 35 dB below loud speech, at least 8 dB above the noise floor; hangover 30 ms before, 60 ms after;
-    sounds shorter than 50 ms (clicks) do not count.
+    Threshold 35 dB below loud speech, at least 8 dB above the noise floor; hangover 30 ms before and 60 ms
+    after; sounds shorter than 50 ms (clicks) do not count.
     """
     level = _level(waveform, sample_rate)
     if not len(level) or level.max() < -90:
@@ -58,7 +57,7 @@ def _runs(active: np.ndarray) -> list[tuple[int, int]]:
     """[first, end) of each run of True, bridging pauses of at most PAUSE."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], active.astype(np.int8), [0]))))
     runs: list[tuple[int, int]] = []
-    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist()):
+    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if runs and first - runs[-1][1] <= PAUSE * FRAMES_PER_SECOND:
             first = runs.pop()[0]
         runs.append((first, end))
@@ -88,7 +87,7 @@ class _Voice:
                 raise ValueError("a speaker without speech: no utterance has any audible part")
 
     def piece(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-        """About `seconds` of speech (less where an utterance ends): samples and active frames, cut at a pause."""
+        """About `seconds` of speech, less at the end of an utterance: samples, active frames; cut at a pause."""
         hop = self.sample_rate // FRAMES_PER_SECOND
         if not self.left[2].any():
             self.left = next(self.source)
@@ -127,7 +126,7 @@ def dry_tracks(
     voices = {name: _Voice(rng, utterances[name], sample_rate) for name in names}
     ended = dict.fromkeys(names, 0)
     waiting = [names[index] for index in rng.permutation(len(names))]  # everybody speaks once, then at random
-    share = dict(zip(names, rng.dirichlet(np.full(len(names), 4.0)))) if names else {}
+    share = dict(zip(names, rng.dirichlet(np.full(len(names), 4.0)), strict=True)) if names else {}
     holder, since, until = None, 0, int(rng.uniform(0, 1) * FRAMES_PER_SECOND)  # who has the floor, frames
     while names and until < frames:
         others = [name for name in names if name != holder]
@@ -177,12 +176,14 @@ def conversation(
     snr: tuple[float, float] = (10.0, 30.0),
     level: float = 4.0,
 ) -> tuple[np.ndarray, list[Turn]]:
-    """A conversation (samples,) float32 of `duration` seconds between the speakers of `utterances`, and its turns.
+    """A conversation (samples,) float32 of `duration` s between the speakers of `utterances`, and its turns.
 
     All share one room (RT60) at different positions, speak within +-`level` dB of each other, and noise lies
     `snr` dB (drawn between the two) below them; the peak is between -12 and -1 dBFS. The turns are those of
     `dry_tracks`. An empty mapping gives noise alone; a speaker without audible speech raises ValueError.
     """
+    from scipy.signal import oaconvolve  # here, because importing it takes a second
+
     tracks, turns = dry_tracks(rng, utterances, duration, sample_rate, overlap)
     rt60, samples = rng.uniform(0.1, 0.6), int(duration * sample_rate)
     mixed = noise(rng, samples, sample_rate) * 10 ** (-rng.uniform(*snr) / 20)

@@ -1,0 +1,1 @@
+"""How variants are measured: pipeline, corpora, timing, statistics, accuracy and report."""
