@@ -87,7 +87,7 @@ class _Voice:
                 raise ValueError("a speaker without speech: no utterance has any audible part")
 
     def piece(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-        """About `seconds` of speech, less at the end of an utterance: samples, active frames; cut at a pause."""
+        """About `seconds` of speech (less where an utterance ends) cut at a pause: samples, active frames."""
         hop = self.sample_rate // FRAMES_PER_SECOND
         if not self.left[2].any():
             self.left = next(self.source)
