@@ -89,7 +89,7 @@ class _Voice:
     def piece(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
         """About `seconds` of speech (less where an utterance ends) cut at a pause: samples, active frames."""
         hop = self.sample_rate // FRAMES_PER_SECOND
-        if not self.left[2].any():
+        if self.left[2].sum() < 30:  # no crumbs
             self.left = next(self.source)
         waveform, level, active = self.left
         first, wanted = int(np.argmax(active)), int(seconds * FRAMES_PER_SECOND)
@@ -97,7 +97,7 @@ class _Voice:
         if first + 1.2 * wanted < end:
             low = first + max(int(0.6 * wanted), 1)
             end = low + int(np.argmin(level[low : first + int(1.2 * wanted)])) + 1
-            end = end if active[end:].sum() > 30 else len(active)  # no crumbs
+            end = end if active[end:].sum() >= 30 else len(active)  # no crumbs
         self.left = (waveform[end * hop :], level[end:], active[end:])
         last = first + int(np.flatnonzero(active[first:end])[-1]) + 1
         samples, fade = waveform[first * hop : last * hop].copy(), int(FADE * self.sample_rate)
@@ -126,15 +126,16 @@ def dry_tracks(
     voices = {name: _Voice(rng, utterances[name], sample_rate) for name in names}
     ended = dict.fromkeys(names, 0)
     waiting = [names[index] for index in rng.permutation(len(names))]  # everybody speaks once, then at random
-    share = dict(zip(names, rng.dirichlet(np.full(len(names), 4.0)), strict=True)) if names else {}
+    share = dict(zip(names, rng.dirichlet(np.full(len(names), 6.0)), strict=True)) if names else {}
     holder, since, until = None, 0, int(rng.uniform(0, 1) * FRAMES_PER_SECOND)  # who has the floor, frames
     while names and until < frames:
         others = [name for name in names if name != holder]
         if waiting:
             speaker = waiting.pop()
         elif others and rng.random() < 0.85:
-            weights = np.array([share[name] for name in others])
-            speaker = others[rng.choice(len(others), p=weights / weights.sum())]
+            spoken = sum(map(np.count_nonzero, active.values()))
+            lag = [max(share[name] - np.count_nonzero(active[name]) / spoken, 0.05) for name in others]
+            speaker = others[rng.choice(len(others), p=np.divide(lag, sum(lag)))]
         else:
             speaker = holder or names[0]
         speaking = np.sum([track[:until] for track in active.values()], axis=0)
@@ -150,9 +151,9 @@ def dry_tracks(
         else:
             start = until + int(rng.exponential(0.4 if speaker != holder else 0.8) * FRAMES_PER_SECOND)
         start = max(int(start), ended[speaker] + 10 * (ended[speaker] > 0))
-        sounding = sounding[: max(frames - start, 0)]
-        if len(sounding) < 30:  # the end is near: nobody begins another turn
+        if frames - start < 30:  # the end is near: nobody begins another turn
             break
+        sounding = sounding[: frames - start]
         end = start + len(sounding)
         tracks[speaker][start * hop : end * hop] = samples[: len(sounding) * hop]
         active[speaker][start:end] = sounding
