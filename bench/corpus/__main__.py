@@ -1,0 +1,108 @@
+"""`python -m bench.corpus describe | simulate | render`: look at, make and re-render corpora."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.corpus.builtin import EMBEDDED, SPLITS, embedded
+from bench.corpus.describe import recording_table, voice_table
+from bench.corpus.folder import load_corpus
+from bench.corpus.recording import CHUNK, CorpusError
+from bench.corpus.render import SEED, render
+from bench.corpus.simulation import simulate
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (CorpusError, OSError) as error:
+        print(f"bench.corpus: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> None:
+    if options.folder is None:
+        parts = [(f"embedded, {split}", embedded(split)) for split in SPLITS]
+    else:
+        recordings, problems = load_corpus(options.folder)
+        print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+        parts = [(str(options.folder), recordings)]
+    for title, recordings in parts:
+        print(f"### {title}\n\n{recording_table(recordings)}\n\n{voice_table(recordings)}\n")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    for line in simulate(
+        options.speech,
+        options.out,
+        options.conversations,
+        options.duration,
+        options.speakers,
+        options.overlap,
+        options.seed,
+        f".{options.format}",
+    ):
+        print(line)
+
+
+def _render(options: argparse.Namespace) -> None:
+    print(*render(options.out, options.seed), sep="\n")
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    if not all(part.isdecimal() and int(part) for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers of speakers, such as 2,3,4")
+    return tuple(map(int, text.split(",")))
+
+
+def _number(kind: type, low: float, high: float, limit: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value: float = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not {limit}")
+        return value
+
+    parse.__name__ = "number"  # what argparse calls it in its message
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.corpus", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("describe", help="tables of a corpus: the embedded one, or a folder's")
+    command.add_argument("folder", nargs="?", type=Path)
+    command.set_defaults(run=_describe)
+
+    command = commands.add_parser("simulate", help="conversations from single-speaker speech")
+    command.add_argument("--speech", type=Path, required=True, help="LibriSpeech, or one folder per speaker")
+    command.add_argument("--out", type=Path, required=True, help="new or empty folder for audio and RTTM")
+    count = _number(int, 1, math.inf, "at least 1")
+    command.add_argument("--conversations", type=count, default=10, metavar="N")
+    seconds = _number(float, CHUNK, 86400, f"from {CHUNK:g} (one chunk) to 86400 seconds")
+    command.add_argument("--duration", type=seconds, default=60.0, metavar="S", help="seconds of each")
+    command.add_argument(
+        "--speakers", type=_counts, default=(2, 3, 4), metavar="2,3,4", help="numbers of speakers"
+    )
+    share = _number(float, 0, 0.5, "from 0 to 0.5")
+    command.add_argument("--overlap", type=share, default=0.1, help="share of overlapped speech aimed at")
+    command.add_argument("--seed", type=_number(int, 0, math.inf, "at least 0"), default=0, metavar="K")
+    command.add_argument("--format", choices=("flac", "wav"), default="flac")
+    command.set_defaults(run=_simulate)
+
+    command = commands.add_parser("render", help="the embedded corpus anew (needs Debian's synthesisers)")
+    command.add_argument("--out", type=Path, default=EMBEDDED, help="where dev/ and test/ shall appear")
+    command.add_argument("--seed", type=_number(int, 0, math.inf, "at least 0"), default=SEED)
+    command.set_defaults(run=_render)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
