@@ -1,0 +1,127 @@
+"""A few steps of each recipe on synthetic voices: the loss falls; a resumed run ends where one run would."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from variants.training import embedding, segmentation
+from variants.training.__main__ import main
+from variants.training.weights import load_network
+
+EMBEDDING = ["embedding", "--rows", "4", "--crop", "0.6", "0.9", "--dev-speakers", "2", "--average", "0.5"]
+SEGMENTATION = [
+    "segmentation",
+    "--rows",
+    "2",
+    "--stretches",
+    "3",
+    "--dev-speakers",
+    "4",
+    "--dev-stretches",
+    "1",
+]
+COMMON = ["--epoch-steps", "3", "--workers", "0", "--accelerator", "cpu", "--copies", "1"]
+RECIPES = {
+    "embedding": (EMBEDDING, embedding.EmbeddingBatches),
+    "segmentation": (SEGMENTATION, segmentation.SegmentationBatches),
+}
+
+
+def train(recipe: str, speech: Path, cache: Path, out: Path, *more: str) -> int:
+    data = ["--data", str(speech), "--cache", str(cache), "--out", str(out)]
+    return main([*RECIPES[recipe][0], *COMMON, *data, *more])
+
+
+def column(out: Path, name: str) -> list[float]:
+    with (out / "log" / "metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_learns_and_resumes_exactly(
+    recipe: str, speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(out: Path, *more: str) -> int:
+        return train(recipe, speech_folder, tmp_path / "cache", out, "--steps", "9", *more)
+
+    whole, halves, batches = tmp_path / "whole", tmp_path / "halves", RECIPES[recipe][1]
+    assert run(whole) == 0
+    losses = column(whole, "loss")
+    assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
+    assert all(
+        rate > 0 for rate in column(whole, "loader_samples_per_s") + column(whole, "train_samples_per_s")
+    )
+
+    original = batches.__getitem__
+
+    def cut_off(self: object, step: int) -> dict[str, torch.Tensor]:
+        if step == 5:
+            raise RuntimeError("power cut")
+        return original(self, step)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="power cut"):
+        patched.setattr(batches, "__getitem__", cut_off)
+        run(halves)
+    assert run(halves, "--resume") == 0
+    one, other = (torch.load(out / "last.ckpt", weights_only=True) for out in (whole, halves))
+    for state in ("state_dict", "current_model_state"):
+        torch.testing.assert_close(one[state], other[state], atol=0, rtol=0)
+    exported = tmp_path / "out.safetensors"
+    assert main(["export", str(whole / "best.ckpt"), "--out", str(exported)]) == 0
+    assert type(load_network(exported)).__name__ in ("XVectorSincNet", "PyanNet")
+
+
+def test_embedding_trains_from_waveforms_with_free_filters(speech_folder: Path, tmp_path: Path) -> None:
+    assert train("embedding", speech_folder, tmp_path, tmp_path / "out", "--copies", "0", "--steps", "2") == 0
+    state = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)["current_model_state"]
+    initial = embedding.XVectorSincNet().state_dict()
+    for part, same in (("low_hz_", False), ("window_", True)):
+        key = f"sincnet.conv1d.0.filterbank.{part}"
+        assert torch.equal(state["objective.network." + key], initial[key]) is same
+    assert not list(tmp_path.glob("features-*"))
+
+
+def test_real_conversations_are_mixed_in(speech_folder: Path, tmp_path: Path) -> None:
+    for name in ("one", "two", "left-out"):
+        soundfile.write(
+            tmp_path / f"{name}.wav", np.random.default_rng(0).standard_normal(480_000) * 0.1, 16000
+        )
+        (tmp_path / f"{name}.rttm").write_text(f"SPEAKER {name} 1 2.0 25.0 <NA> <NA> ann <NA> <NA>\n")
+    conversations = ["--conversations", str(tmp_path), "--dev", "two", "--exclude", "left-out", "--real", "1"]
+    out = tmp_path / "out"
+    assert train("segmentation", speech_folder, out, out, "--steps", "3", *conversations) == 0
+    assert len(column(out, "dev_real")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["embedding", "--data", "{}/missing", "--out", "{}/out"], "no such folder"),
+        (["embedding", "--out", "{}/out"], "no training data"),
+        (["segmentation", "--data", "{}", "--out", "{}/out"], "no audio"),
+        (["embedding", "--data", "{speech}", "--out", "{}/out", "--dev-speakers", "9"], "too few"),
+        (
+            ["embedding", "--data", "{speech}", "--out", "{}", "--dev-speakers", "2", "--resume"],
+            "nothing to resume",
+        ),
+        (["evaluate", "embedding", "--speech", "{speech}", "--weights", "{}/none.ckpt"], "none.ckpt"),
+        (["export", "{}/none.ckpt", "--out", "{}/x.safetensors"], "none.ckpt"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str],
+    message: str,
+    speech_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [argument.format(tmp_path, speech=speech_folder) for argument in arguments]
+    assert main(filled) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error

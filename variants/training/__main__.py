@@ -1,0 +1,208 @@
+"""Command line of the recipes: `python -m variants.training COMMAND --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from variants.architecture import PyanNet, XVectorSincNet
+from variants.training import data, evaluate, segmentation, weights
+from variants.training.embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective, augment
+from variants.training.features import stored
+
+
+def _conversations(args: argparse.Namespace) -> list[data.Conversation]:
+    conversations = data.read_conversations(args.conversations) if args.conversations else []
+    return conversations + (data.read_protocol(args.protocol) if args.protocol else [])
+
+
+def _speech(args: argparse.Namespace) -> data.Speech:
+    """Single-speaker speech of all the sources given."""
+    speech = dict(data.read_speech(args.data)) if args.data else {}
+    speech.update(data.single_speaker_speech(_conversations(args)))
+    if not speech:
+        raise data.DataError("no training data: give --data, --conversations or --protocol")
+    return speech
+
+
+def _freeze_front(network: XVectorSincNet | PyanNet) -> None:
+    """No gradient for what the stored features have already gone through."""
+    network.sincnet.wav_norm1d.requires_grad_(False)
+    network.sincnet.conv1d[0].requires_grad_(False)
+
+
+def train_embedding(args: argparse.Namespace) -> None:
+    from variants.training.fit import checkpoint_to_resume, fit
+
+    checkpoint_to_resume(args)  # complains before the work of preparing
+    torch.manual_seed(args.seed)
+    train, held = data.hold_out(_speech(args), args.dev_speakers, args.seed)
+    network = XVectorSincNet()
+    source = AugmentedSpeech(train, max(args.copies, 1), SPEEDS, args.seed)
+    classes = int(source.labels.max()) + 1
+    if args.init:
+        network.load_state_dict(weights.load_network(args.init).state_dict())
+    if args.copies:
+        _freeze_front(network)
+        settings = {"recipe": "embedding", "seed": args.seed, "copies": args.copies, "speeds": SPEEDS}
+        settings["clips"] = [str(clip) for clip, _, _ in source.items]
+        batch_source = stored(args.cache or args.out, settings, source, network.sincnet.front, args.workers)
+    rng = np.random.default_rng(args.seed)
+    found = [
+        (speaker, augment(rng, waveform))
+        for speaker, _, waveform in evaluate.segments(held, 3.0)
+        for _ in range(2)
+    ]
+
+    def validate(objective: nn.Module) -> dict[str, float]:
+        embeddings = evaluate.embed(objective.get_submodule("network"), [waveform for _, waveform in found])
+        cosines, same, _ = evaluate.verification_trials(embeddings, np.array([name for name, _ in found]))
+        return {"dev_eer": 100 * evaluate.equal_error_rate(cosines, same)}
+
+    batches = EmbeddingBatches(
+        batch_source if args.copies else source, args.steps, args.rows, tuple(args.crop), args.seed
+    )
+    fit(EmbeddingObjective(network, classes, args.margin), batches, validate, "dev_eer", args)
+
+
+def train_segmentation(args: argparse.Namespace) -> None:
+    from variants.training.fit import checkpoint_to_resume, fit
+
+    checkpoint_to_resume(args)  # complains before the work of preparing
+    torch.manual_seed(args.seed)
+    network, seed = PyanNet(), args.seed
+    train, held = data.hold_out(data.read_speech(args.data), args.dev_speakers, seed)
+    simulated = segmentation.SimulatedStretches(train, args.stretches, seed)
+    real = [talk for talk in _conversations(args) if talk.name not in args.exclude]
+    mixed = segmentation.RealStretches(
+        [talk for talk in real if talk.name not in args.dev], args.copies, seed
+    )
+    _freeze_front(network)
+    folder, front = args.cache or args.out, network.sincnet.front
+    settings: dict[str, object] = {"recipe": "segmentation", "seed": seed, "speakers": sorted(train)}
+    simulated_store = stored(folder, settings | {"stretches": args.stretches}, simulated, front, args.workers)
+    settings |= {"copies": args.copies, "real": [str(talk) for talk in real], "dev": args.dev}
+    real_store = stored(folder, settings, mixed, front, args.workers) if len(mixed) else None
+    dev = segmentation.SimulatedStretches(held, args.dev_stretches, seed + 1)
+    checks = {"dev_simulated": evaluate.chunks(dev[item] for item in range(len(dev)))}
+    unseen = segmentation.RealStretches([talk for talk in real if talk.name in args.dev], 1, seed)
+    if len(unseen):
+        checks["dev_real"] = evaluate.chunks(unseen[item] for item in range(len(unseen)))
+
+    def validate(objective: nn.Module) -> dict[str, float]:
+        errors = {
+            name: evaluate.segmentation_error(objective.get_submodule("network"), *check)
+            for name, check in checks.items()
+        }
+        return errors | {"dev_error": sum(errors.values()) / len(errors)}
+
+    batches = segmentation.SegmentationBatches(
+        simulated_store, real_store, args.real, args.steps, args.rows, seed
+    )
+    fit(segmentation.SegmentationObjective(network), batches, validate, "dev_error", args)
+
+
+def evaluate_embedding(args: argparse.Namespace) -> None:
+    result = evaluate.evaluate_embedding(
+        weights.load_network(args.weights), data.read_speech(args.speech), args.seconds
+    )
+    print(" ".join(f"{name}={value:.2f}" for name, value in result.items()))
+
+
+def evaluate_segmentation(args: argparse.Namespace) -> None:
+    network, conversations = weights.load_network(args.weights), data.read_conversations(args.conversations)
+    print(f"local_error={evaluate.evaluate_segmentation(network, conversations):.2f}")
+
+
+def export(args: argparse.Namespace) -> None:
+    weights.export(weights.load_network(args.checkpoint), args.out)
+    print(f"{args.out}: {args.out.stat().st_size / 2**20:.2f} MiB")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from variants.training import fit
+
+    parser = argparse.ArgumentParser(prog="python -m variants.training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    recipe = command("embedding", train_embedding, "Train the speaker embedding.")
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=2000, lr=2e-3)
+    recipe.add_argument("--rows", type=int, default=32, help="crops per batch, each embedded twice")
+    recipe.add_argument("--crop", type=float, nargs=2, default=(2.0, 5.0), metavar="SECONDS")
+    recipe.add_argument("--margin", type=float, default=0.2, help="of ArcFace, in radians")
+    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--init", type=Path, metavar="FILE", help="weights to start from")
+
+    recipe = command("segmentation", train_segmentation, "Train the segmentation.")
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=1500, lr=1e-3)
+    recipe.add_argument("--rows", type=int, default=32, help="chunks of 5 s per batch")
+    recipe.add_argument("--stretches", type=int, default=2000, help="simulated conversations of 20 s")
+    recipe.add_argument("--real", type=float, default=0.15, help="share of chunks from --conversations")
+    recipe.add_argument(
+        "--dev", nargs="+", default=(), metavar="NAME", help="conversations for choosing, not training"
+    )
+    recipe.add_argument("--exclude", nargs="+", default=(), metavar="NAME", help="conversations to leave out")
+    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-stretches", type=int, default=20, help="conversations simulated from these")
+
+    part = command("evaluate", lambda _: None, "Figures of merit of trained weights.")
+    kinds = part.add_subparsers(required=True, metavar="KIND")
+    kind = kinds.add_parser("embedding", help="equal error rate on short segments")
+    kind.set_defaults(run=evaluate_embedding)
+    kind.add_argument("--speech", type=Path, required=True, metavar="DIR")
+    kind.add_argument("--seconds", type=float, default=3.0)
+    kind.add_argument("--weights", type=Path, required=True, metavar="FILE")
+    kind = kinds.add_parser("segmentation", help="local error rate over chunks of 5 s")
+    kind.set_defaults(run=evaluate_segmentation)
+    kind.add_argument("--conversations", type=Path, required=True, metavar="DIR")
+    kind.add_argument("--weights", type=Path, required=True, metavar="FILE")
+
+    part = command("export", export, "Write a checkpoint as float16 safetensors with pyannote.audio's keys.")
+    part.add_argument("checkpoint", type=Path)
+    part.add_argument("--out", type=Path, required=True, metavar="FILE")
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="single-speaker speech, by speaker")
+    parser.add_argument("--conversations", type=Path, metavar="DIR", help="audio files with RTTM beside them")
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="pyannote.database protocol, e.g. AMI.SpeakerDiarization.mini"
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="for stored features (default: --out)")
+    parser.add_argument(
+        "--copies",
+        type=int,
+        default=4,
+        help="augmented copies to store sinc features of; 0: augment each crop anew, train the sinc filters",
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    if getattr(args, "threads", None):
+        torch.set_num_threads(args.threads)
+    try:
+        args.run(args)
+    except data.DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

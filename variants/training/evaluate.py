@@ -1,0 +1,132 @@
+"""Figures of merit of trained models: equal error rate of embeddings, local error rate of segmentations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import permutations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from variants.simulate import FRAMES_PER_SECOND
+from variants.training.data import SAMPLE_RATE, Conversation, DataError, Speech
+from variants.training.segmentation import CHUNK, activity, targets_of
+
+
+def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
+    """Rate at which as many different pairs score above the threshold as same pairs score below it.
+
+    scores (trials,), higher for more alike; same (trials,) bool.
+    """
+    if same.all() or not same.any():
+        raise DataError("an equal error rate needs both pairs of the same and of different speakers")
+    order = np.argsort(scores, kind="stable")
+    missed = np.cumsum(same[order]) / same.sum()
+    accepted = 1 - np.cumsum(~same[order]) / (~same).sum()
+    at = int(np.argmin(np.abs(missed - accepted)))
+    return float((missed[at] + accepted[at]) / 2)
+
+
+def segments(speech: Speech, seconds: float) -> list[tuple[str, int, np.ndarray]]:
+    """(speaker, utterance, samples) of every whole non-overlapping stretch of `seconds`."""
+    length = int(seconds * SAMPLE_RATE)
+    found = []
+    for speaker in sorted(speech):
+        for utterance, clip in enumerate(speech[speaker]):
+            waveform = clip.read()
+            for start in range(0, len(waveform) - length + 1, length):
+                found.append((speaker, utterance, waveform[start : start + length]))
+    return found
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+@torch.inference_mode()
+def embed(network: nn.Module, waveforms: Iterable[np.ndarray], batch: int = 16) -> np.ndarray:
+    """Unit-length embeddings (count, dimension) of equally long waveforms."""
+    stacked = torch.from_numpy(np.stack(list(waveforms)).astype(np.float32))[:, None]
+    embeddings = torch.cat([network(part.to(_device(network))) for part in stacked.split(batch)])
+    return nn.functional.normalize(embeddings).cpu().numpy()
+
+
+def verification_trials(
+    embeddings: np.ndarray, speakers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cosines of all pairs, whether each is of one speaker, and the pairs' indices (2, trials)."""
+    pairs = np.stack(np.triu_indices(len(embeddings), k=1))
+    cosines = np.sum(embeddings[pairs[0]] * embeddings[pairs[1]], axis=1)
+    return cosines, speakers[pairs[0]] == speakers[pairs[1]], pairs
+
+
+def evaluate_embedding(network: nn.Module, speech: Speech, seconds: float = 3.0) -> dict[str, float]:
+    """Equal error rates (per cent) over all pairs of segments, and over those from different utterances."""
+    found = segments(speech, seconds)
+    if len(found) < 2:
+        raise DataError(f"fewer than two segments of {seconds:g} s")
+    cosines, same, pairs = verification_trials(
+        embed(network, [waveform for _, _, waveform in found]), np.array([speaker for speaker, _, _ in found])
+    )
+    result = {
+        "segments": float(len(found)),
+        "trials": float(len(same)),
+        "eer": 100 * equal_error_rate(cosines, same),
+    }
+    origin = np.array([f"{speaker}/{utterance}" for speaker, utterance, _ in found])
+    apart = origin[pairs[0]] != origin[pairs[1]]
+    if same[apart].any():
+        result["eer_across_utterances"] = 100 * equal_error_rate(cosines[apart], same[apart])
+    return result
+
+
+def local_errors(probabilities: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> tuple[int, int]:
+    """Errors and speech, both in speaker-frames, under the best assignment of output to reference speakers.
+
+    probabilities and reference (frames, speakers), as many speakers in both. Errors are missed speech, false
+    alarms and confusions as in the diarization error rate.
+    """
+    decided, truth = probabilities > threshold, reference > 0.5
+    worst = np.maximum(decided.sum(axis=1), truth.sum(axis=1)).sum()
+    hits = (decided[:, :, None] & truth[:, None, :]).sum(axis=0)
+    speakers = range(truth.shape[1])
+    best = max(
+        sum(hits[output, target] for output, target in zip(speakers, order, strict=True))
+        for order in permutations(speakers)
+    )
+    return int(worst - best), int(truth.sum())
+
+
+@torch.inference_mode()
+def segmentation_error(network: nn.Module, waveforms: Tensor, labels: Tensor, batch: int = 16) -> float:
+    """Local error rate (per cent): waveforms (chunks, 1, samples), labels (chunks, steps, anybody)."""
+    totals = np.zeros(2, int)
+    for signal, label in zip(waveforms.split(batch), labels.split(batch), strict=True):
+        probabilities = network(signal.to(_device(network))).cpu()
+        targets = targets_of(label, probabilities.shape[1], probabilities.shape[2])
+        for chunk, target in zip(probabilities.numpy(), targets.numpy(), strict=True):
+            totals += local_errors(chunk, target)
+    return 100 * totals[0] / max(totals[1], 1)
+
+
+def chunks(stretches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
+    """All whole chunks of 5 s of stretches (samples, activity), for `segmentation_error`."""
+    samples, steps = int(CHUNK * SAMPLE_RATE), int(CHUNK * FRAMES_PER_SECOND)
+    signals, labels = [], []
+    for waveform, active in stretches:
+        count = min(len(waveform) // samples, len(active) // steps)
+        signals.append(waveform[: count * samples].reshape(count, 1, samples))
+        labels.append(active[: count * steps].reshape(count, steps, -1))
+    if not sum(map(len, signals)):
+        raise DataError("no conversation is as long as one chunk of 5 s")
+    return torch.from_numpy(np.concatenate(signals)), torch.from_numpy(np.concatenate(labels)).float()
+
+
+def evaluate_segmentation(network: nn.Module, conversations: Iterable[Conversation]) -> float:
+    """Local error rate (per cent) over the whole chunks of 5 s of real conversations."""
+    stretches = []
+    for real in conversations:
+        waveform = real.audio.read()
+        stretches.append((waveform, activity(real.turns, 0.0, len(waveform) / SAMPLE_RATE)))
+    return segmentation_error(network, *chunks(stretches))

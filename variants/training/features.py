@@ -1,0 +1,79 @@
+"""A store of what leaves the first convolution, for recipes that keep the sinc filters as initialised.
+
+The sinc convolution takes most of a training step. With fixed filters its output needs no gradient, so it is
+computed once per (augmented) signal and kept as float16 in one memory-mapped file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from variants.architecture import FRONT_RATE
+
+CHANNELS = 80
+
+
+class FeatureStore:
+    """Features (time, 80) of signal `i` are `store[i]`; `store.labels[i]` is what came with them."""
+
+    rate = FRONT_RATE
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as index:
+            self.bounds, self.labels = index["bounds"], index["labels"]
+        self.values = np.memmap(path, dtype=np.float16, mode="r").reshape(-1, CHANNELS)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, item: int) -> np.ndarray:
+        return self.values[self.bounds[item] : self.bounds[item + 1]]
+
+    def crop(self, rng: np.random.Generator, item: int, length: int) -> np.ndarray:
+        """A random stretch of `length` features, float32 (length, 80); short signals are repeated."""
+        features = self[item]
+        if len(features) < length:
+            features = np.tile(features, (-(-length // len(features)), 1))
+        first = rng.integers(len(features) - length + 1)
+        return features[first : first + length].astype(np.float32)
+
+
+def stored(
+    folder: Path,
+    settings: dict[str, object],
+    signals: Dataset[tuple[np.ndarray, np.ndarray]],
+    front: Callable[[Tensor], Tensor],
+    workers: int = 0,
+) -> FeatureStore:
+    """The store of these signals, from `folder` where it was made with the same `settings`, else made now.
+
+    `signals[i]` gives a waveform (samples,) and its labels (the same shape for every i); `front` maps
+    (1, 1, samples) to (1, 80, features).
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    path, partial = folder / f"features-{digest}.f16", folder / f"features-{digest}.{os.getpid()}.part"
+    if path.exists() and path.with_suffix(".npz").exists():
+        return FeatureStore(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    loader = DataLoader(signals, batch_size=None, num_workers=workers)
+    bounds, labels = [0], []
+    with partial.open("wb") as file, torch.no_grad():
+        for waveform, label in tqdm(loader, desc="features", unit="signal", mininterval=5):
+            features = front(waveform[None, None])[0].T.to(torch.float16).contiguous().numpy()
+            features.tofile(file)
+            bounds.append(bounds[-1] + len(features))
+            labels.append(np.asarray(label))
+    np.savez(partial.with_suffix(".npz"), bounds=np.array(bounds), labels=np.array(labels))
+    partial.with_suffix(".npz").replace(path.with_suffix(".npz"))
+    partial.replace(path)
+    return FeatureStore(path)

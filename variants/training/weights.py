@@ -1,0 +1,76 @@
+"""Trained weights as files: reads Lightning checkpoints, reads and writes safetensors; never pickled code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from variants.architecture import PyanNet, XVectorSincNet
+from variants.training.data import DataError
+
+# what pyannote.audio must be told to build the same network
+PYANNOTE: dict[type[nn.Module], tuple[str, dict[str, object]]] = {
+    XVectorSincNet: (
+        "pyannote.audio.models.embedding.XVectorSincNet",
+        {"sample_rate": 16000, "num_channels": 1, "sincnet": {"stride": 10}, "dimension": 512},
+    ),
+    PyanNet: (
+        "pyannote.audio.models.segmentation.PyanNet",
+        {
+            "sample_rate": 16000,
+            "num_channels": 1,
+            "sincnet": {"stride": 10},
+            "lstm": {
+                "hidden_size": 128,
+                "num_layers": 4,
+                "bidirectional": True,
+                "monolithic": True,
+                "dropout": 0.0,
+            },
+            "linear": {"hidden_size": 128, "num_layers": 2},
+        },
+    ),
+}
+PREFIX = "objective.network."
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except (OSError, SafetensorError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
+        raise DataError(
+            f"{path}: not a checkpoint or safetensors file ({str(error).splitlines()[0]})"
+        ) from None
+    return {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+
+
+def load_network(path: Path) -> nn.Module:
+    """The network whose weights a checkpoint or a safetensors file holds, float32, in evaluation mode."""
+    state = _read(path)
+    network: nn.Module = PyanNet() if any(key.startswith("lstm") for key in state) else XVectorSincNet()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise DataError(
+            f"{path}: weights of another architecture ({str(error).splitlines()[-1].strip()})"
+        ) from None
+    return network.eval()
+
+
+def export(network: nn.Module, path: Path) -> None:
+    """Write the weights as float16 safetensors with pyannote.audio's keys, atomically."""
+    architecture, hyperparameters = PYANNOTE[type(network)]
+    state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
+    metadata = {"architecture": architecture, "hyperparameters": json.dumps(hyperparameters)}
+    partial = path.with_name(path.name + ".part")
+    save_file(state, partial, metadata)
+    partial.replace(path)
