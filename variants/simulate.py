@@ -18,7 +18,6 @@ __all__ = ["Turn", "conversation", "dry_tracks", "noise", "room_response", "spec
 FRAMES_PER_SECOND = 100  # labels live on a grid of 10 ms
 PAUSE = 0.3  # a silence of one speaker longer than this (seconds) ends a turn
 FADE = 0.005  # seconds of fade where an utterance is cut
-Tracks = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,10 @@ def speech_activity(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarra
     Threshold 35 dB below loud speech, at least 8 dB above the noise floor; hangover 30 ms before and 60 ms
     after; sounds shorter than 50 ms (clicks) do not count.
     """
+    hop = sample_rate // FRAMES_PER_SECOND
+    if len(waveform) < hop or np.abs(waveform).max() < 1e-5:
+        return np.zeros(len(waveform) // hop, dtype=bool)
     level = _level(waveform, sample_rate)
-    if not len(level) or level.max() < -90:
-        return np.zeros(len(level), dtype=bool)
     loud = np.percentile(level, 95)
     threshold = max(loud - 35, min(np.percentile(level, 2) + 8, loud - 20))
     above = binary_opening(level > threshold, np.ones(5))
@@ -62,6 +62,13 @@ def _runs(active: np.ndarray) -> list[tuple[int, int]]:
             first = runs.pop()[0]
         runs.append((first, end))
     return runs
+
+
+def _whole_words(active: np.ndarray, cut: int, shortest: int = 15) -> int:
+    """`cut` moved to the edge of the word that it falls in, where it would leave a mere scrap of it."""
+    right = int(np.argmin(np.append(active[cut:], False)))
+    left = int(np.argmin(np.append(active[:cut][::-1], False)))
+    return cut + right if right < shortest else cut - left if left < shortest else cut
 
 
 class _Voice:
@@ -96,7 +103,7 @@ class _Voice:
         end = len(active)
         if first + 1.2 * wanted < end:
             low = first + max(int(0.6 * wanted), 1)
-            end = low + int(np.argmin(level[low : first + int(1.2 * wanted)])) + 1
+            end = _whole_words(active, low + int(np.argmin(level[low : first + int(1.2 * wanted)])) + 1)
             end = end if active[end:].sum() >= 30 else len(active)  # no crumbs
         self.left = (waveform[end * hop :], level[end:], active[end:])
         last = first + int(np.flatnonzero(active[first:end])[-1]) + 1
@@ -113,7 +120,7 @@ def dry_tracks(
     duration: float,
     sample_rate: int = 16000,
     overlap: float = 0.1,
-) -> tuple[Tracks, list[Turn]]:
+) -> tuple[dict[str, np.ndarray], list[Turn]]:
     """One track of dry speech (samples,) per speaker, unit RMS where active, and the turns that they hold.
 
     Turns last about 0.5 to 8 s; gaps are exponential (mean 0.4 s); while less than `overlap` of the speech so
@@ -133,8 +140,8 @@ def dry_tracks(
         if waiting:
             speaker = waiting.pop()
         elif others and rng.random() < 0.85:
-            spoken = sum(map(np.count_nonzero, active.values()))
-            lag = [max(share[name] - np.count_nonzero(active[name]) / spoken, 0.05) for name in others]
+            spoken = sum(track.sum() for track in active.values())
+            lag = [max(share[name] - active[name].sum() / spoken, 0.05) for name in others]
             speaker = others[rng.choice(len(others), p=np.divide(lag, sum(lag)))]
         else:
             speaker = holder or names[0]
@@ -150,7 +157,7 @@ def dry_tracks(
             start = until - int(rng.uniform(0.15, 0.8) * min(until - since, len(sounding)))
         else:
             start = until + int(rng.exponential(0.4 if speaker != holder else 0.8) * FRAMES_PER_SECOND)
-        start = max(int(start), ended[speaker] + 10 * (ended[speaker] > 0))
+        start = max(int(start), ended[speaker] + 31 * (ended[speaker] > 0))  # beyond PAUSE: its own turn
         if frames - start < 30:  # the end is near: nobody begins another turn
             break
         sounding = sounding[: frames - start]
