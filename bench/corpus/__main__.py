@@ -88,9 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--conversations", type=count, default=10, metavar="N")
     seconds = _number(float, CHUNK, 86400, f"from {CHUNK:g} (one chunk) to 86400 seconds")
     command.add_argument("--duration", type=seconds, default=60.0, metavar="S", help="seconds of each")
-    command.add_argument(
-        "--speakers", type=_counts, default=(2, 3, 4), metavar="2,3,4", help="numbers of speakers"
-    )
+    command.add_argument("--speakers", type=_counts, default=(2, 3, 4), metavar="2,3,4", help="numbers of speakers")
     share = _number(float, 0, 0.5, "from 0 to 0.5")
     command.add_argument("--overlap", type=share, default=0.1, help="share of overlapped speech aimed at")
     command.add_argument("--seed", type=_number(int, 0, math.inf, "at least 0"), default=0, metavar="K")

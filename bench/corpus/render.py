@@ -84,15 +84,20 @@ def read_scripts(path: Path) -> list[Script]:
 def synthesise(voice: Voice, text: str) -> np.ndarray:
     """Speech (samples,) at 16 kHz, float32; CorpusError saying what to install if the voice is missing."""
     with tempfile.TemporaryDirectory() as folder:
-        out, spoken = Path(folder) / "out.wav", text.encode("utf-8")
+        out, spoken, listing = Path(folder) / "out.wav", text.encode("utf-8"), ["true"]
         if voice.engine == "flite":
-            command = ["flite", "-voice", voice.name, "-t", text, "-o", str(out)]
+            command, listing = ["flite", "-voice", voice.name, "-t", text, "-o", str(out)], ["flite", "-lv"]
         elif voice.engine == "festival":
             spoken = text.encode(voice.settings[0])
             command = ["text2wave", "-eval", f"(voice_{voice.name})", "-o", str(out)]
         else:
             command = ["espeak-ng", "-v", voice.name, *voice.settings, "-w", str(out), text]
+            listing = ["espeak-ng", "--voices=variant"]
         try:
+            # flite and espeak-ng take another voice without a word if they lack the one they are asked for.
+            offered = subprocess.run(listing, capture_output=True, text=True, check=True, timeout=60).stdout
+            if offered and voice.name.split("+")[-1] not in offered.replace("!v/", "").split():
+                raise FileNotFoundError(voice.name)
             subprocess.run(command, input=spoken, capture_output=True, check=True, timeout=120)
             samples, rate = soundfile.read(out, dtype="float32")
         except (OSError, subprocess.SubprocessError, RuntimeError):
@@ -130,8 +135,7 @@ def render(out: Path, seed: int = SEED) -> list[Path]:
                 if script.split == split:
                     rng = np.random.default_rng([seed, index])
                     speech = {
-                        name: [synthesise(VOICES[name], text) for text in texts]
-                        for name, texts in script.lines.items()
+                        name: [synthesise(VOICES[name], text) for text in texts] for name, texts in script.lines.items()
                     }
                     overlap = rng.uniform(0.07, 0.15)
                     samples, turns = conversation(rng, speech, SECONDS, SAMPLE_RATE, overlap)

@@ -77,9 +77,7 @@ def simulate(
             for name in chosen:
                 utterances[str(name)] = _enough(rng, voices[name], duration, faults)
                 if not utterances[str(name)]:
-                    raise CorpusError(
-                        f"{speech}: speaker {name} has no usable file; {next(iter(faults.values()))}"
-                    )
+                    raise CorpusError(f"{speech}: speaker {name} has no usable file; {next(iter(faults.values()))}")
             samples, turns = conversation(rng, utterances, duration, SAMPLE_RATE, overlap)
             name = f"simulated-{seed}-{index:03d}"
             write_conversation(folder, name, samples, turns, suffix)

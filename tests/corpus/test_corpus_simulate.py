@@ -34,9 +34,7 @@ def mask(turns: list[Turn], speaker: str, samples: int) -> np.ndarray:
 
 def overlap(turns: list[Turn], duration: float) -> float:
     """Overlapped over spoken time, on a grid of 10 ms."""
-    count = sum(
-        mask(turns, name, int(duration * RATE))[::160].astype(int) for name in {t.speaker for t in turns}
-    )
+    count = sum(mask(turns, name, int(duration * RATE))[::160].astype(int) for name in {t.speaker for t in turns})
     return float((count > 1).sum() / (count > 0).sum())
 
 
@@ -66,9 +64,7 @@ def test_each_track_sounds_exactly_in_its_turns(speakers: dict[str, list[np.ndar
     for name, track in tracks.items():
         inside = mask(turns, name, len(track))
         assert inside.any()
-        assert not track[
-            ~inside
-        ].any()  # the words are digitally silent in between, so exactly nothing outside
+        assert not track[~inside].any()  # the words are digitally silent in between, so exactly nothing outside
         sounding = np.abs(track[: len(track) // 160 * 160].reshape(-1, 160)).max(axis=1) > 0
         for turn in turns:
             if turn.speaker == name:
@@ -79,9 +75,7 @@ def test_each_track_sounds_exactly_in_its_turns(speakers: dict[str, list[np.ndar
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_mixture_holds_each_speaker_where_the_turns_say(
-    speakers: dict[str, list[np.ndarray]], seed: int
-) -> None:
+def test_mixture_holds_each_speaker_where_the_turns_say(speakers: dict[str, list[np.ndarray]], seed: int) -> None:
     """An independent path: each speaker's band filtered out of the finished mixture."""
     bands = {"ann": (300, 700), "ben": (1000, 1700), "cas": (2200, 3300), "dot": (4200, 5800)}
     samples, turns = conversation(np.random.default_rng(seed), speakers, 40.0, RATE, 0.1, snr=(45, 45))
@@ -105,8 +99,7 @@ def test_the_generator_decides_everything(speakers: dict[str, list[np.ndarray]])
 @pytest.mark.parametrize("target", [0.0, 0.1, 0.2])
 def test_overlap_share_is_near_its_target(speakers: dict[str, list[np.ndarray]], target: float) -> None:
     shares = [
-        overlap(dry_tracks(np.random.default_rng(seed), speakers, 90.0, RATE, target)[1], 90.0)
-        for seed in range(4)
+        overlap(dry_tracks(np.random.default_rng(seed), speakers, 90.0, RATE, target)[1], 90.0) for seed in range(4)
     ]
     assert np.mean(shares) == pytest.approx(target, abs=0.04) and (target > 0 or max(shares) == 0)
 
@@ -178,8 +171,6 @@ def test_noise_lies_as_far_below_speech_as_asked(speakers: dict[str, list[np.nda
             np.random.default_rng(3), {"ann": speakers["ann"]}, 60.0, RATE, 0.0, (ratio, ratio), 0.0
         )
         inside = mask(turns, "ann", len(samples))
-        outside = ~(np.convolve(inside[::160], np.ones(70), mode="full")[: len(samples) // 160] > 0).repeat(
-            160
-        )
+        outside = ~(np.convolve(inside[::160], np.ones(70), mode="full")[: len(samples) // 160] > 0).repeat(160)
         speech, silence = (np.mean(samples[part].astype(np.float64) ** 2) for part in (inside, outside))
         assert 10 * np.log10(speech / silence) == pytest.approx(ratio, abs=3)  # the noise's level drifts
