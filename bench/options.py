@@ -1,0 +1,109 @@
+"""The command line of `pytest bench`, and the settings made from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from variants.errors import UserError
+
+from .pipeline import PRESETS, PipelineSettings
+
+QUICK_SECONDS = 120.0  # audio that a quick accuracy run scores
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that a run depends on besides the code and the machine."""
+
+    embedding: str
+    segmentation: str
+    trust: bool
+    threads: int
+    settings: PipelineSettings
+    corpus: Path | None
+    files: tuple[str, ...] | None
+    collar: float
+    skip_overlap: bool
+    accuracy: str
+    budget: float
+    seed: int
+
+
+def add_options(parser: Any) -> None:
+    """Declare the options on pytest's parser."""
+    group = parser.getgroup("diartbench", "DIART embedding variants")
+    add = group.addoption
+    add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows)")
+    add(
+        "--embedding",
+        default="bundled",
+        metavar="MODEL",
+        help="bundled, a pyannote checkpoint, or a Hugging Face id",
+    )
+    add(
+        "--segmentation",
+        default="bundled",
+        metavar="MODEL",
+        help="the same, or 'oracle': the reference itself",
+    )
+    add(
+        "--trust-checkpoint",
+        action="store_true",
+        help="let a local checkpoint import and unpickle what it names",
+    )
+    add("--threads", type=int, default=1, metavar="N", help="threads of every runtime, pinned (default: 1)")
+    add("--preset", choices=sorted(PRESETS), help="DIART's recommended tau, rho and delta for a corpus")
+    add("--tau", type=float, help="tau_active, the speaker activity threshold")
+    add("--rho", type=float, help="rho_update, the share of activity that updates a speaker")
+    add("--delta", type=float, help="delta_new, the distance that makes a new speaker")
+    add("--chunk", type=float, default=5.0, metavar="S", help="chunk duration in seconds (default: 5)")
+    add("--step", type=float, default=0.25, metavar="S", help="seconds between chunks (default: 0.25)")
+    add("--latency", type=float, default=3.0, metavar="S", help="algorithmic latency in seconds (default: 3)")
+    add(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="folder of audio with RTTM (default: the samples that come along)",
+    )
+    add("--files", metavar="A,B", help="names of the corpus' files to use")
+    add("--collar", type=float, default=0.0, metavar="S", help="collar in seconds, in all (default: 0)")
+    add("--skip-overlap", action="store_true", help="do not score overlapped speech")
+    add(
+        "--accuracy",
+        choices=["quick", "full", "off"],
+        default="quick",
+        help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
+    )
+    add(
+        "--budget",
+        type=float,
+        default=75.0,
+        metavar="S",
+        help="seconds to measure each kind for (default: 75)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
+
+
+def parse(config: Any) -> Options:
+    """Options of a pytest config; UserError for values that make no sense."""
+    get = config.getoption
+    tau, rho, delta = PRESETS[get("preset") or "dihard3"]
+    chosen = [given if given is not None else preset for given, preset in
+              ((get("tau"), tau), (get("rho"), rho), (get("delta"), delta))]  # fmt: skip
+    if get("collar") < 0 or get("budget") < 0:
+        raise UserError("--collar and --budget must not be negative")
+    files = get("files")
+    return Options(
+        embedding=get("embedding"),
+        segmentation=get("segmentation"),
+        trust=get("trust_checkpoint"),
+        threads=get("threads"),
+        settings=PipelineSettings(get("chunk"), get("step"), get("latency"), *chosen),
+        corpus=get("corpus"),
+        files=tuple(name.strip() for name in files.split(",") if name.strip()) if files else None,
+        collar=get("collar"),
+        skip_overlap=get("skip_overlap"),
+        accuracy=get("accuracy"),
+        budget=get("budget"),
+        seed=get("seed"),
+    )

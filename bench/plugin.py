@@ -1,0 +1,151 @@
+"""The pytest plugin: options, the `variant` parameter, replayed rounds, and the report."""
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+import variants
+from variants import UserError
+
+from .options import add_options, parse
+
+RUN: pytest.StashKey[Any] = pytest.StashKey()
+NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.benchmark_save_data = True  # saved runs keep their rounds
+
+
+def _selected(config: pytest.Config) -> list[variants.Variant]:
+    return variants.select(config.getoption("variants"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse bad options before anything is collected."""
+    try:
+        _selected(session.config)
+        parse(session.config)
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "variant" in metafunc.fixturenames:
+        chosen = _selected(metafunc.config)
+        metafunc.parametrize("variant", chosen, ids=[v.name for v in chosen])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Claim the threads and load models and corpus before the first benchmark, and before any torch work."""
+    items = [item for item in session.items if NEEDS_RUN & set(getattr(item, "fixturenames", ()))]
+    if not items or session.config.option.collectonly:
+        return
+    timed = any("recorded" in item.fixturenames for item in items)  # type: ignore[attr-defined]
+    from .run import Run
+
+    names = dict.fromkeys(item.callspec.params["variant"].name for item in items)  # type: ignore[attr-defined]
+    folder = session.config.cache.mkdir("diartbench") if session.config.cache else Path(".pytest_cache/d/diartbench")
+    try:
+        run = Run(parse(session.config), names, folder, _progress(session.config))
+        run.prepare(timed)
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+    session.config.stash[RUN] = run
+
+
+class Recorded:
+    """The rounds of one benchmark; None of them where benchmarks are disabled."""
+
+    def __init__(self, run: Any, kind: str, name: str) -> None:
+        self.run, self.kind, self.name = run, kind, name
+
+    def replay(self, benchmark: Any) -> None:
+        """Feed the rounds to pytest-benchmark, or run one chunk where benchmarks are disabled."""
+        if benchmark.disabled:
+            benchmark.pedantic(lambda: self.run.try_once(self.kind, self.name))
+            return
+        benchmark.extra_info.update(self.run.extra_info(self.kind, self.name))
+        benchmark.pedantic(lambda: None, rounds=self.run.kinds[self.kind].latencies[self.name].rounds)
+
+
+@pytest.fixture
+def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recorded:
+    """Rounds of `variant`, measured interleaved with all others; sets the timer that replays them."""
+    from .replay import replay_timer
+
+    run, kind = request.config.stash[RUN], request.node.originalname.removeprefix("bench_").replace("_", "-")
+    if variant.name in run.skipped:
+        pytest.skip(run.skipped[variant.name])
+    if variant.name in run.broken:
+        pytest.fail(f"{variant.name} {run.broken[variant.name]}", pytrace=False)
+    marker: dict[str, Any] = {"group": kind}
+    if not request.config.getoption("benchmark_disable"):
+        try:
+            rounds = run.rounds(kind, variant.name)
+        except UserError as error:
+            pytest.fail(str(error), pytrace=False)
+        marker["timer"] = replay_timer(rounds)
+    request.node.add_marker(pytest.mark.benchmark(**marker))
+    return Recorded(run, kind, variant.name)
+
+
+@pytest.fixture
+def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> Any:
+    """The run with every variant's accuracy in `scored.accuracy`; skips what cannot run or was not to be scored."""
+    run = request.config.stash[RUN]
+    if run.options.accuracy == "off":
+        pytest.skip("--accuracy off")
+    if variant.name in run.skipped:
+        pytest.skip(run.skipped[variant.name])
+    if variant.name in run.broken:
+        pytest.fail(f"{variant.name} {run.broken[variant.name]}", pytrace=False)
+    return run
+
+
+def _progress(config: pytest.Config) -> Callable[[str, float], None]:
+    """A progress bar on the terminal; nothing where there is none (CI logs, files)."""
+    if not sys.__stderr__ or not sys.__stderr__.isatty() or os.environ.get("CI"):
+        return lambda task, done: None
+    bar = Progress(console=Console(file=sys.__stderr__), transient=True)
+    tasks: dict[str, Any] = {}
+
+    def show(task: str, done: float) -> None:
+        if not tasks:
+            bar.start()
+            config.add_cleanup(bar.stop)
+        if task not in tasks:
+            tasks[task] = bar.add_task(task, total=1.0)
+        bar.update(tasks[task], completed=done)
+
+    return show
+
+
+def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
+    """Add what the whole run rests on: machine, threads, models, corpus and settings."""
+    if RUN in config.stash:
+        output_json["diartbench"] = config.stash[RUN].conditions()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
+    """Our tables, after pytest-benchmark's."""
+    yield
+    run = config.stash.get(RUN, None)
+    if run is not None and run.kinds:
+        from .report import render
+
+        terminalreporter.section("DiartBench")
+        terminalreporter.write(render(run.findings()))

@@ -1,0 +1,211 @@
+"""The tables at the end of `pytest bench`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+import variants
+
+from .accuracy import Accuracy
+from .claims import Claim, answer, claims
+from .paper import TABLE_III
+from .results import TWIN, Kind, Latency
+from .statistics import Ratio
+
+WIDTH = 150
+TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that one run found out."""
+
+    kinds: Mapping[str, Kind]
+    accuracy: Mapping[str, Accuracy]
+    sizes: Mapping[str, float | None]
+    memory: Mapping[str, float | None]
+    trained: Mapping[str, bool]
+    skipped: Mapping[str, str]
+    caption: str
+    notes: list[str]
+
+
+def render(findings: Findings, width: int = WIDTH) -> str:
+    """The report as text: latency by kind, accuracy, stages, claims, notes and the answer."""
+    parts: list[Any] = [latency_table(findings, kind) for kind in findings.kinds]
+    if findings.accuracy:
+        parts.append(accuracy_table(findings))
+    pipeline = findings.kinds.get("pipeline")
+    if pipeline is not None:
+        parts.append(stage_table(pipeline))
+        parts.append(claims_table(claims(pipeline, findings.accuracy, findings.sizes, findings.trained)))
+    parts += [Text(note) for note in [findings.caption, *notes(findings)]]
+    tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
+    parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(Group(*parts))
+    return capture.get()
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def latency_table(findings: Findings, kind: str) -> Table:
+    """One kind in the shape of the paper's Table III, the paper's figures (of the pipeline) beside ours."""
+    table = _table(
+        f"Latency, {kind} (paper | here)",
+        [
+            "variant",
+            "DER %",
+            "mean ms",
+            "std",
+            "% of baseline [95 %]",
+            "verdict",
+            "% of parent [95 %]",
+            "verdict",
+            "MiB",
+        ],
+    )
+    for name, latency in findings.kinds[kind].latencies.items():
+        entry = variants.get(name)
+        row = TABLE_III.get(entry.paper or "")
+        parent = TABLE_III.get((variants.get(entry.parent).paper if entry.parent else None) or "")
+        baseline = TABLE_III["Baseline"]
+        accuracy, size = findings.accuracy.get(name), findings.sizes.get(name)
+        mark = "" if findings.trained.get(name, True) else " *"
+        timed = row if kind == "pipeline" else None
+        table.add_row(
+            name + mark,
+            _pair(row and f"{row.der:.2f}", accuracy and _number(accuracy.der)),
+            _pair(timed and f"{1000 * timed.latency:.1f}", f"{1000 * latency.mean:.1f}"),
+            f"{1000 * latency.std:.1f}",
+            _pair(timed and f"{100 * timed.latency / baseline.latency:.1f}", _interval(latency.to_baseline)),
+            latency.verdict,
+            _pair(
+                timed and parent and f"{100 * timed.latency / parent.latency:.1f}",
+                _interval(latency.to_parent),
+            ),
+            "" if latency.to_parent is None else latency.parent_verdict,
+            _pair(row and f"{row.size:.2f}", _number(size)),
+        )
+    return table
+
+
+def accuracy_table(findings: Findings) -> Table:
+    """DER with its components, its increase, and what DER on a few files cannot see."""
+    table = _table(
+        "Accuracy",
+        ["variant", "DER %", "missed", "false al.", "confusion", "increase [95 %]", "tolerance", "resolved",
+         "disagreement %", "min cosine", "changed chunks"],
+    )  # fmt: skip
+    baseline = findings.accuracy.get("baseline")
+    for name, accuracy in findings.accuracy.items():
+        increase = accuracy.increase_over(baseline) if baseline else None
+        tolerance = variants.get(name).tolerance
+        table.add_row(
+            name + ("" if findings.trained.get(name, True) else " *"),
+            _number(accuracy.der),
+            *(_number(accuracy.share(kind)) for kind in ("missed", "false_alarm", "confusion")),
+            "-" if increase is None else f"{increase.points:+.2f} [{increase.low:+.2f}, {increase.high:+.2f}]",
+            f"{tolerance:.2f}",
+            "-" if increase is None else "yes" if increase.resolved(tolerance) else "not resolved",
+            f"{accuracy.disagreement:.2f}",
+            f"{accuracy.cosine:.6f}",
+            str(len(accuracy.changed)),
+        )
+    return table
+
+
+def stage_table(pipeline: Kind) -> Table:
+    """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
+    table = _table(
+        "Stages of the pipeline, mean ms",
+        ["variant", "segmentation", "embedding", "rest", "sum", "p50", "p90", "p99", "max"],
+    )
+    for name, latency in pipeline.latencies.items():
+        stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
+        tails = [latency.percentiles[p] for p in ("p50", "p90", "p99", "max")]
+        table.add_row(name, *(_number(None if x is None else 1000 * x, 1) for x in [*stages, sum(stages), *tails]))
+    return table
+
+
+def claims_table(judged: list[Claim]) -> Table:
+    """The paper's findings, one by one."""
+    table = _table("The paper's claims", ["claim", "this run", "judgement"])
+    for claim in judged:
+        table.add_row(claim.paper, claim.here, claim.judgement)
+    return table
+
+
+def notes(findings: Findings) -> list[str]:
+    """What the reader must know to read the tables right."""
+    lines = list(findings.notes)
+    if not all(findings.trained.values()):
+        lines.append("* random weights: only its cost means anything, its DER does not.")
+    for kind, result in findings.kinds.items():
+        twin = result.twin
+        if twin is None:
+            lines.append(f"{kind}: no control was measured, so nothing can be told from noise.")
+            continue
+        reached = "" if twin.half_width <= TWIN_TARGET else f", wider than the {TWIN_TARGET:.0%} of a quiet machine"
+        lines.append(
+            f"{kind}: {twin.rounds} rounds; the control ({TWIN}) shows {_interval(twin)} % of the baseline (half-width "
+            f"{twin.half_width:.1%}{reached}); differences up to {result.floor:.1%} are noise here."
+        )
+        if result.unquiet:
+            lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
+        lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]
+    lines += [f"skipped {name}: {reason}" for name, reason in findings.skipped.items()]
+    return lines
+
+
+def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> dict[str, Any]:
+    """What pytest-benchmark keeps beside its own statistics, as plain JSON values."""
+    accuracy, baseline = findings.accuracy.get(name), findings.accuracy.get("baseline")
+    increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+    return {
+        "variant": name,
+        "mean_s": latency.mean,
+        "std_s": latency.std,
+        **{f"{key}_s": value for key, value in latency.percentiles.items()},
+        "real_time_factor": latency.mean / step,
+        "stages_s": latency.stages,
+        "ratio_to_baseline": _ratio_facts(latency.to_baseline),
+        "ratio_to_parent": _ratio_facts(latency.to_parent),
+        "verdict": latency.verdict,
+        "size_mib": findings.sizes.get(name),
+        "memory_mib": findings.memory.get(name),
+        "trained": findings.trained.get(name, True),
+        "der": accuracy.der if accuracy else None,
+        "der_increase": increase.points if increase else None,
+        "label_disagreement": accuracy.disagreement if accuracy else None,
+        "min_cosine": accuracy.cosine if accuracy else None,
+    }
+
+
+def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
+    return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
+
+
+def _interval(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{100 * ratio.estimate:.1f} [{100 * ratio.low:.1f}, {100 * ratio.high:.1f}]"
+
+
+def _pair(paper: Any, here: Any) -> str:
+    return f"{paper or '-'} | {here or '-'}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,270 @@
+"""One benchmark session: models, corpus and results, each made once, when first asked for."""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import variants
+from variants import UnavailableError, UserError
+from variants.loading import load
+
+from . import machine, scoring, threads
+from .accuracy import Accuracy
+from .corpus import CorpusError, Recording, default_corpus, load_corpus
+from .diarize import segment
+from .measure import Measurement, interleave
+from .memory import peak_memory
+from .options import QUICK_SECONDS, Options
+from .oracle import OracleSegmentation
+from .report import Findings, extra_info
+from .results import TWIN, Kind, summarize
+from .size import parameters, saved_size
+from .subjects import Item, ModelOnly, Pipeline, items
+
+LATENCY_SECONDS = 60.0  # audio that the latency rounds go through, again and again if need be
+ROWS, FRAMES = (
+    3,
+    293,
+)  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
+
+
+class Run:
+    """`selected` are the variants asked for; measured with them are those that their ratios need."""
+
+    def __init__(
+        self, options: Options, selected: Iterable[str], folder: Path, progress: Callable[[str, float], None]
+    ) -> None:
+        self.options, self.folder, self.progress = options, folder, progress
+        wanted = {"baseline", TWIN, *selected}
+        wanted |= {v.parent for name in wanted if (v := variants.get(name)).parent is not None}
+        self.wanted = [name for name in variants.names() if name in wanted]
+        self.skipped: dict[str, str] = {}  # cannot run here, and why
+        self.broken: dict[str, str] = {}  # should run here but raised
+        self.problems: list[str] = []  # of single files of the corpus
+        self.measurements: dict[str, Measurement] = {}
+        self.kinds: dict[str, Kind] = {}
+        self._cpus = threads.allowed_cpus()
+        self.threads = threads.choose(options.threads)
+        self.timed = False
+
+    def prepare(self, timed: bool) -> None:
+        """Load models and corpus, so that what is wrong with them is said before anything is measured.
+
+        timed: whether latency will be measured: only then are the threads claimed, before the first torch work.
+        """
+        self.timed = timed
+        if timed:
+            threads.apply(self.threads)
+        _ = self.recordings, self.root, self.segmentation, self.models
+
+    @cached_property
+    def recordings(self) -> list[Recording]:
+        """The corpus; UserError if nothing is left of it."""
+        folder, files = self.options.corpus, self.options.files
+        try:
+            if folder is None:
+                found = _pick(default_corpus(), files)
+            else:
+                found, self.problems = load_corpus(folder, files, shortest=self.options.settings.duration)
+        except CorpusError as error:
+            raise UserError(str(error)) from None
+        if self.options.segmentation == "oracle":
+            lacking = [r for r in found if r.reference is None]
+            self.problems += [f"{r.path}: no reference, which oracle segmentation needs" for r in lacking]
+            found = [r for r in found if r.reference is not None]
+        if not found:
+            raise UserError("; ".join(self.problems) or "the corpus holds no audio")
+        return found
+
+    @cached_property
+    def root(self) -> Any:
+        """The embedding model that all variants are built from."""
+        return load("embedding", self.options.embedding, self.options.trust)
+
+    @cached_property
+    def segmentation(self) -> Any:
+        """A `diart.models.SegmentationModel`, already loaded."""
+        from diart.models import PowersetAdapter, SegmentationModel
+
+        if self.options.segmentation == "oracle":
+            duration = self.options.settings.duration
+            model: Any = OracleSegmentation(duration, _frames(load("segmentation"), duration))
+        else:
+            model = load("segmentation", self.options.segmentation, self.options.trust)
+            if model.specifications.powerset:
+                model = PowersetAdapter(model)
+        wrapped = SegmentationModel(lambda: model)
+        wrapped.load()
+        return wrapped
+
+    @cached_property
+    def models(self) -> dict[str, Any]:
+        """Every variant that can be built here; the others are in `skipped` or `broken`."""
+        built = {}
+        for name in self.wanted:
+            try:
+                built[name] = variants.build(name, self.root)
+            except UnavailableError as error:
+                self.skipped[name] = str(error)
+            except Exception as error:  # somebody's own variant: the others go on
+                self.broken[name] = f"cannot be built: {type(error).__name__}: {error}"
+        if "baseline" not in built:
+            raise UserError(f"the baseline {self.broken.get('baseline') or self.skipped['baseline']}")
+        return built
+
+    @cached_property
+    def memory(self) -> dict[str, float | None]:
+        """Peak memory of each variant in MiB."""
+        samples = round(self.options.settings.duration * 16000)
+        waveform, weights = torch.zeros(ROWS, 1, samples), torch.ones(ROWS, FRAMES)
+
+        def make(name: str) -> Callable[[], Any]:
+            embedding = variants.as_embedding_model(variants.build(name, self.root)).eval()
+            return lambda: embedding(waveform, weights)
+
+        result = {}
+        for i, name in enumerate(self.models):
+            self.progress("memory", i / len(self.models))
+            with torch.no_grad():
+                result[name] = peak_memory(lambda name=name: make(name))  # type: ignore[misc]
+        return result
+
+    @cached_property
+    def accuracy(self) -> dict[str, Accuracy]:
+        """Accuracy of every variant; empty with `--accuracy off`."""
+        if self.options.accuracy == "off":
+            return {}
+        parts = scoring.take(self.recordings, QUICK_SECONDS if self.options.accuracy == "quick" else None)
+        options = self.options
+        task = scoring.Task(parts, options.settings, self.segmentation, options.collar, options.skip_overlap)
+        models = {name: self.models[name] for name in self.models if (variants.get(name).parent or name) in self.models}
+        with threads.all_cores(self.threads if self.timed else None, self._cpus):
+            return scoring.accuracy(models, task, self.folder, lambda done: self.progress("accuracy", done))
+
+    def subject(self, kind: str, name: str) -> ModelOnly | Pipeline:
+        """What is timed for one variant and kind."""
+        embedding = variants.as_embedding_model(self.models[name])
+        if kind == "model-only":
+            return ModelOnly(embedding)
+        return Pipeline(embedding, self.segmentation, self.options.settings)
+
+    @cached_property
+    def streams(self) -> list[tuple[Any, list[Item]]]:
+        """The files that the latency rounds go through, segmented."""
+        parts = scoring.take(self.recordings, LATENCY_SECONDS)
+        files = [segment(recording, self.options.settings, self.segmentation, part) for recording, part in parts]
+        return [(file, items(file)) for file in files]
+
+    def rounds(self, kind: str, name: str) -> list[float]:
+        """Seconds of each round of one variant; the first call measures all variants of that kind, interleaved.
+
+        Raises UserError with the reason if this variant failed; the others are kept.
+        """
+        if kind not in self.measurements:
+            _ = self.memory, self.accuracy, self.streams
+            subjects = {model: self.subject(kind, model) for model in self.models}
+            threads.apply(self.threads)  # to the threads that were started meanwhile, too
+            measurement = interleave(
+                subjects,
+                self.streams,
+                budget=self.options.budget,
+                seed=self.options.seed,
+                progress=lambda done: self.progress(kind, done),
+            )
+            self.measurements[kind] = measurement
+            self.kinds[kind] = summarize(measurement, {model: variants.get(model).parent for model in subjects})
+        measurement = self.measurements[kind]
+        if name in measurement.failures:
+            raise UserError(f"{name} failed: {measurement.failures[name]}")
+        if not measurement.rounds[name].seconds:
+            raise UserError(f"{name}: no rounds; the audio is shorter than one block of chunks")
+        return measurement.rounds[name].seconds
+
+    def try_once(self, kind: str, name: str) -> None:
+        """Run one chunk, untimed."""
+        file, chunks = self.streams[0]
+        subject = self.subject(kind, name)
+        subject.start(file)
+        subject(chunks[0])
+
+    @cached_property
+    def sizes(self) -> dict[str, float | None]:
+        """Saved size of each variant in MiB."""
+        return {name: saved_size(model) for name, model in self.models.items()}
+
+    def conditions(self) -> dict[str, Any]:
+        """What the figures rest on: machine, threads, models, corpus, settings."""
+        return {
+            "machine": machine.describe(),
+            "threads": self.threads.count,
+            "cpus": list(self.threads.cpus),
+            "embedding": str(variants.provenance_of(self.root)),
+            "segmentation": self._segmentation_name(),
+            "corpus": [recording.name for recording in self.recordings],
+            "settings": vars(self.options.settings),
+            "accuracy": self.options.accuracy,
+        }
+
+    def _segmentation_name(self) -> str:
+        model = self.segmentation.model
+        if isinstance(model, OracleSegmentation):
+            return "oracle"
+        return str(variants.provenance_of(getattr(model, "model", model)))
+
+    def findings(self) -> Findings:
+        """All results so far, for the report."""
+        facts, settings = self.conditions(), self.options.settings
+        unpinned = [name for name in self.models if not variants.get(name).pinned]
+        caption = (
+            f"{facts['machine']['cpu']} ({', '.join(facts['machine']['flags'])}), {self.threads}; "
+            f"embedding: {facts['embedding']}; segmentation: {facts['segmentation']}; "
+            f"corpus: {', '.join(facts['corpus'])}; chunk {settings.duration:g} s, step {settings.step:g} s, latency "
+            f"{settings.latency:g} s, tau {settings.tau:g}, rho {settings.rho:g}, delta {settings.delta:g}"
+        )
+        notes = list(self.problems)
+        notes += [f"{recording.name}: {note}" for recording in self.recordings for note in recording.notes]
+        notes += [
+            f"{name}: chooses its own threads ({machine.logical_cores()} logical CPUs), unpinned" for name in unpinned
+        ]
+        scored = self.__dict__.get("accuracy", {})
+        return Findings(
+            self.kinds,
+            scored,
+            self.sizes,
+            self.__dict__.get("memory", {}),
+            self.trained,
+            self.skipped,
+            caption,
+            notes,
+        )
+
+    @property
+    def trained(self) -> dict[str, bool]:
+        """Whether each variant's weights were ever trained."""
+        stamps = {name: variants.provenance_of(model) for name, model in self.models.items()}
+        return {name: stamp is not None and stamp.trained for name, stamp in stamps.items()}
+
+    def extra_info(self, kind: str, name: str) -> dict[str, Any]:
+        """What pytest-benchmark stores beside the rounds."""
+        info = extra_info(self.kinds[kind].latencies[name], self.findings(), name, self.options.settings.step)
+        stamp = variants.provenance_of(self.models[name])
+        weights = {"source": stamp.source, "sha256": stamp.sha256} if stamp else None
+        return info | {"parameters": parameters(self.models[name]), "weights": weights}
+
+
+def _frames(segmentation: Any, duration: float) -> int:
+    """Frames that a segmentation model gives for a chunk of `duration` seconds."""
+    return int(segmentation.num_frames(round(duration * 16000)))
+
+
+def _pick(recordings: list[Recording], files: tuple[str, ...] | None) -> list[Recording]:
+    if files is None:
+        return recordings
+    known = {recording.name: recording for recording in recordings}
+    unknown = [name for name in files if name not in known]
+    if unknown:
+        raise UserError(f"--files: unknown {', '.join(unknown)}; known are: {', '.join(known)}")
+    return [known[name] for name in files]

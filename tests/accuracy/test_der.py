@@ -1,0 +1,52 @@
+"""Every variant's DER against its declared tolerance, on real outputs of the pipeline.
+
+`--accuracy full` scores the whole corpus, `--variants` chooses, `--corpus` names another one.
+"""
+
+import pytest
+
+from bench.run import Run
+from variants import Variant
+from variants.registry import EXACT_TOLERANCE
+
+COSINE = 0.99999  # lowest between an exact variant's embeddings and its parent's
+
+
+def describe(name: str, other: str, run: Run) -> str:
+    """Per file: DER of both, for the failure message."""
+    mine, theirs = run.accuracy[name], run.accuracy[other]
+    lines = [
+        f"  {a.name}: {100 * a.der.error / a.der.total:.2f} % against {100 * b.der.error / b.der.total:.2f} %"
+        for a, b in zip(mine.files, theirs.files, strict=True)
+        if a.der is not None and b.der is not None and a.der.total
+    ]
+    return "\n".join(lines)
+
+
+def test_exact_variant_equals_its_parent(variant: Variant, scored: Run) -> None:
+    if not variant.exact or variant.parent is None:
+        pytest.skip(f"{variant.name} is not declared exact")
+    accuracy, parent = scored.accuracy[variant.name], scored.accuracy[variant.parent]
+    increase = accuracy.increase_over(parent)
+    changed = ", ".join(accuracy.changed) or "none"
+    assert increase is None or abs(increase.points) <= EXACT_TOLERANCE, (
+        f"{variant.name}: DER {increase.points:+.3f} points against {variant.parent}; changed chunks: {changed}\n"
+        + describe(variant.name, variant.parent, scored)
+    )
+    lowest = min(accuracy.files, key=lambda f: f.parent_cosine)
+    assert lowest.parent_cosine >= COSINE, (
+        f"{variant.name}: cosine {lowest.parent_cosine:.7f} to {variant.parent} in {lowest.name}; changed: {changed}"
+    )
+
+
+def test_der_increase_is_within_tolerance(variant: Variant, scored: Run) -> None:
+    for name in (variant.name, "baseline"):
+        if not scored.trained[name]:
+            pytest.skip(f"{name} has random weights: its DER means nothing")
+    increase = scored.accuracy[variant.name].increase_over(scored.accuracy["baseline"])
+    if increase is None:
+        pytest.skip("no file of the corpus has a reference")
+    assert increase.points <= variant.tolerance, (
+        f"{variant.name}: DER {increase.points:+.2f} points over the baseline, tolerance {variant.tolerance:g}\n"
+        + describe(variant.name, "baseline", scored)
+    )

@@ -1,0 +1,21 @@
+"""What is measured: the registry of embedding model variants, one file per technique."""
+
+from . import baseline, distilled, pruned, fused, int8, onnx  # noqa: F401, I001 - they register in this order
+from .errors import UnavailableError, UserError
+from .provenance import Provenance, provenance_of
+from .registry import Variant, ancestry, as_embedding_model, build, get, names, select, variant
+
+__all__ = [
+    "Provenance",
+    "UnavailableError",
+    "UserError",
+    "Variant",
+    "ancestry",
+    "as_embedding_model",
+    "build",
+    "get",
+    "names",
+    "provenance_of",
+    "select",
+    "variant",
+]
