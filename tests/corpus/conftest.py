@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,14 +27,6 @@ def words(seed: int, seconds: float, low: float = 200, high: float = 3000) -> np
         spoken[position:end] = word * tukey(len(word), 0.1)
         position = end + int(rng.uniform(0.05, 0.6) * RATE)
     return spoken * (0.1 / np.abs(spoken).std())
-
-
-@pytest.fixture(autouse=True)
-def no_broken_lazy_modules() -> None:
-    """Hypothesis asks every imported module for its file; speechbrain's lazy ones then fail to import theirs."""
-    for name, module in list(sys.modules.items()):
-        if type(module).__module__ == "speechbrain.utils.importutils":
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,18 @@ def test_default_corpus_is_the_sample_and_the_test_split() -> None:
     assert total == pytest.approx(24.35)  # the sum of the fifth column of its RTTM
 
 
+@pytest.mark.parametrize("recording", [*sample(), *PARTS["dev"]], ids=lambda recording: recording.name)
+def test_reference_is_what_pyannote_reads(recording: Recording) -> None:
+    from pyannote.database.util import load_rttm
+
+    theirs = load_rttm(recording.path.with_suffix(".rttm"))[recording.name]
+    assert recording.reference.uri == theirs.uri
+    assert list(map(str, recording.reference.itersegments())) == list(map(str, theirs.itersegments()))
+    assert [label for *_, label in recording.reference.itertracks(yield_label=True)] == [
+        label for *_, label in theirs.itertracks(yield_label=True)
+    ]
+
+
 def test_pitch_and_centroid_of_known_sounds() -> None:
     time = np.arange(16000) / 16000
     saw = sum(np.sin(2 * np.pi * 125 * k * time) / k for k in range(1, 20))

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.corpus import CorpusError, load_corpus
 from bench.corpus.labels import read_rttm, rttm_lines
@@ -257,6 +259,19 @@ def test_same_name_twice_and_formats_that_are_not_read(corpus: Write) -> None:
     assert [recording.path.name for recording in recordings] == ["a.flac"]
     assert any("talk.mp3: left out, .mp3 is not read" in problem for problem in problems)
     assert any("a.wav: left out" in problem and "same name" in problem for problem in problems)
+
+
+@settings(max_examples=50)
+@given(text=st.text(alphabet=st.characters(codec="utf-8")) | st.from_regex(r"(SPEAKER( \S+){2,9}\n){1,3}"))
+def test_any_text_is_turns_or_one_line_that_says_why_not(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.rttm"
+    path.write_text(text, encoding="utf-8")
+    try:
+        table = read_rttm(path)
+    except CorpusError as error:
+        assert "fuzz.rttm" in str(error) and len(str(error).splitlines()) == 1
+    else:
+        assert table and all(0 <= turn.start < turn.end for turns in table.values() for turn in turns)
 
 
 def test_rttm_round_trip(tmp_path: Path) -> None:
