@@ -6,9 +6,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 
-def room_response(
-    rng: np.random.Generator, sample_rate: int = 16000, rt60: float | None = None
-) -> np.ndarray:
+def room_response(rng: np.random.Generator, sample_rate: int = 16000, rt60: float | None = None) -> np.ndarray:
     """Synthetic room impulse response, unit energy, direct path at sample 0; `rt60` (s) is drawn if None.
 
     Direct path, 4 to 9 early reflections within 40 ms, Gaussian tail falling by 60 dB in `rt60`;
