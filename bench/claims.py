@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .accuracy import Accuracy
 from .results import Kind
-from .statistics import Ratio, verdict
+from .statistics import Ratio, show_interval, verdict
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 SAME = 0.05  # relative latency or size change, or DER points, up to which two things count as the same here
@@ -54,10 +54,10 @@ def claims(
         return latencies[name].to_parent if name in latencies else None
 
     def speed(words: str, name: str, paper: float) -> Claim:
-        return Claim(words, show_ratio(ratio(name)), judge_effect(ratio(name), paper, floor))
+        return Claim(words, _shown(ratio(name)), judge_effect(ratio(name), paper, floor))
 
     def same_speed(words: str, name: str) -> Claim:
-        return Claim(words, show_ratio(ratio(name)), judge_no_effect(ratio(name), floor))
+        return Claim(words, _shown(ratio(name)), judge_no_effect(ratio(name), floor))
 
     def size(words: str, name: str, parent: str, paper: float) -> Claim:
         mine, theirs = sizes.get(name), sizes.get(parent)
@@ -101,6 +101,10 @@ def claims(
     ]
 
 
+def _shown(ratio: Ratio | None) -> str:
+    return "not measured" if ratio is None else f"{show_interval(ratio)} % of its parent"
+
+
 def _largest_share(pipeline: Kind | None) -> Claim:
     words = "the embedding has the largest share of the latency"
     if pipeline is None or "baseline" not in pipeline.latencies:
@@ -110,14 +114,6 @@ def _largest_share(pipeline: Kind | None) -> Claim:
     here = ", ".join(f"{stage} {seconds / total:.0%}" for stage, seconds in stages.items())
     largest = max(stages, key=lambda stage: stages[stage])
     return Claim(words, here, REPRODUCED if largest == "embedding" else NOT_REPRODUCED)
-
-
-def show_ratio(ratio: Ratio | None) -> str:
-    """A ratio in percent with its interval."""
-    if ratio is None:
-        return "not measured"
-    high = "inf" if ratio.high == float("inf") else f"{100 * ratio.high:.1f}"
-    return f"{100 * ratio.estimate:.1f} % [{100 * ratio.low:.1f}, {high}]"
 
 
 def answer(
@@ -154,6 +150,6 @@ def answer(
     ratio, increase = fit[best]
     resolved = "" if increase.resolved(tolerances[best]) else " (not resolved on this little audio)"
     return (
-        f"Answer: {best} is the fastest within tolerance, pipeline latency {show_ratio(ratio)} of the baseline's, "
+        f"Answer: {best} is the fastest within tolerance, pipeline latency {show_interval(ratio)} % of the baseline's, "
         f"DER {increase.points:+.2f} points{resolved}.{tail}"
     )

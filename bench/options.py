@@ -8,7 +8,7 @@ from variants.errors import UserError
 
 from .pipeline import PRESETS, PipelineSettings
 
-QUICK_SECONDS = 120.0  # audio that a quick accuracy run scores
+QUICK_SECONDS = 90.0  # audio that a quick accuracy run scores
 
 
 @dataclass(frozen=True)

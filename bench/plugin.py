@@ -1,7 +1,10 @@
 """The pytest plugin: options, the `variant` parameter, replayed rounds, and the report."""
 
+import contextlib
 import os
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from variants import UserError
 from .options import add_options, parse
 
 RUN: pytest.StashKey[Any] = pytest.StashKey()
+COMPARED: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # stored runs by the time of their making
 NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
 
 
@@ -25,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_save_data = True  # saved runs keep their rounds
+    config.addinivalue_line("python_files", "bench_*.py")  # so that other projects collect our benchmarks too
+    config.addinivalue_line("python_functions", "bench_*")
 
 
 def _selected(config: pytest.Config) -> list[variants.Variant]:
@@ -54,13 +60,15 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if not items or session.config.option.collectonly:
         return
     timed = any("recorded" in item.fixturenames for item in items)  # type: ignore[attr-defined]
-    from .run import Run
-
     names = dict.fromkeys(item.callspec.params["variant"].name for item in items)  # type: ignore[attr-defined]
-    folder = session.config.cache.mkdir("diartbench") if session.config.cache else Path(".pytest_cache/d/diartbench")
+    cache = getattr(session.config, "cache", None)  # absent under -p no:cacheprovider
+    folder = cache.mkdir("diartbench") if cache else Path(tempfile.mkdtemp(prefix="diartbench-"))
     try:
-        run = Run(parse(session.config), names, folder, _progress(session.config))
-        run.prepare(timed)
+        with _without_warnings():
+            from .run import Run
+
+            run = Run(parse(session.config), names, folder, _progress(session.config))
+            run.prepare(timed)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     session.config.stash[RUN] = run
@@ -94,7 +102,8 @@ def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recor
     marker: dict[str, Any] = {"group": kind}
     if not request.config.getoption("benchmark_disable"):
         try:
-            rounds = run.rounds(kind, variant.name)
+            with _without_warnings():
+                rounds = run.rounds(kind, variant.name)
         except UserError as error:
             pytest.fail(str(error), pytrace=False)
         marker["timer"] = replay_timer(rounds)
@@ -112,7 +121,17 @@ def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> Any:
         pytest.skip(run.skipped[variant.name])
     if variant.name in run.broken:
         pytest.fail(f"{variant.name} {run.broken[variant.name]}", pytrace=False)
+    with _without_warnings():
+        _ = run.accuracy
     return run
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Generator[None, None, None]:
+    """The libraries under test warn of their own dependencies' deprecations by the hundred."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _progress(config: pytest.Config) -> Callable[[str, float], None]:
@@ -139,6 +158,11 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
         output_json["diartbench"] = config.stash[RUN].conditions()
 
 
+def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchmark: dict[str, Any]) -> None:
+    """Remember each run that `--benchmark-compare` loads, to set ratios beside ratios."""
+    config.stash.setdefault(COMPARED, {})[compared_benchmark.get("datetime", "an unknown time")] = compared_benchmark
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
     """Our tables, after pytest-benchmark's."""
@@ -148,4 +172,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         from .report import render
 
         terminalreporter.section("DiartBench")
-        terminalreporter.write(render(run.findings()))
+        terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {}))))

@@ -13,9 +13,11 @@ import variants
 
 from .accuracy import Accuracy
 from .claims import Claim, answer, claims
+from .compare import compare_table
 from .paper import TABLE_III
 from .results import TWIN, Kind, Latency
-from .statistics import Ratio
+from .statistics import Ratio, show_interval
+from .threads import Threads
 
 WIDTH = 150
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
@@ -31,8 +33,9 @@ class Findings:
     memory: Mapping[str, float | None]
     trained: Mapping[str, bool]
     skipped: Mapping[str, str]
-    caption: str
     notes: list[str]
+    conditions: Mapping[str, Any]
+    compared: Mapping[str, Any]  # stored runs by the time of their making
 
 
 def render(findings: Findings, width: int = WIDTH) -> str:
@@ -44,7 +47,11 @@ def render(findings: Findings, width: int = WIDTH) -> str:
     if pipeline is not None:
         parts.append(stage_table(pipeline))
         parts.append(claims_table(claims(pipeline, findings.accuracy, findings.sizes, findings.trained)))
-    parts += [Text(note) for note in [findings.caption, *notes(findings)]]
+    for made, saved in findings.compared.items():
+        columns = ["kind", "variant", "then: % of its baseline [95 %]", "now: % of baseline [95 %]", "now against then"]
+        table = _table(f"Compared with the run of {made}", columns)
+        parts.append(compare_table(saved, findings.kinds, findings.conditions, table))
+    parts += [Text(note) for note in [caption(findings.conditions), *notes(findings)]]
     tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
     parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
     console = Console(width=width, color_system=None, force_terminal=False)
@@ -89,11 +96,11 @@ def latency_table(findings: Findings, kind: str) -> Table:
             _pair(row and f"{row.der:.2f}", accuracy and _number(accuracy.der)),
             _pair(timed and f"{1000 * timed.latency:.1f}", f"{1000 * latency.mean:.1f}"),
             f"{1000 * latency.std:.1f}",
-            _pair(timed and f"{100 * timed.latency / baseline.latency:.1f}", _interval(latency.to_baseline)),
+            _pair(timed and f"{100 * timed.latency / baseline.latency:.1f}", show_interval(latency.to_baseline)),
             latency.verdict,
             _pair(
                 timed and parent and f"{100 * timed.latency / parent.latency:.1f}",
-                _interval(latency.to_parent),
+                show_interval(latency.to_parent),
             ),
             "" if latency.to_parent is None else latency.parent_verdict,
             _pair(row and f"{row.size:.2f}", _number(size)),
@@ -147,6 +154,19 @@ def claims_table(judged: list[Claim]) -> Table:
     return table
 
 
+def caption(conditions: Mapping[str, Any]) -> str:
+    """What the tables rest on."""
+    machine, settings = conditions["machine"], conditions["settings"]
+    count, cpus = conditions["threads"], conditions["cpus"]
+    return (
+        f"\n{machine['cpu']} ({', '.join(machine['flags'])}); {Threads(count, tuple(cpus))}; "
+        f"embedding: {conditions['embedding']}; segmentation: {conditions['segmentation']}; "
+        f"timed on: {', '.join(conditions['timed_on'])}; scored on: {', '.join(conditions['scored_on']) or 'nothing'}; "
+        f"chunk {settings['duration']:g} s, step {settings['step']:g} s, latency {settings['latency']:g} s, "
+        f"tau {settings['tau']:g}, rho {settings['rho']:g}, delta {settings['delta']:g}"
+    )
+
+
 def notes(findings: Findings) -> list[str]:
     """What the reader must know to read the tables right."""
     lines = list(findings.notes)
@@ -159,8 +179,8 @@ def notes(findings: Findings) -> list[str]:
             continue
         reached = "" if twin.half_width <= TWIN_TARGET else f", wider than the {TWIN_TARGET:.0%} of a quiet machine"
         lines.append(
-            f"{kind}: {twin.rounds} rounds; the control ({TWIN}) shows {_interval(twin)} % of the baseline (half-width "
-            f"{twin.half_width:.1%}{reached}); differences up to {result.floor:.1%} are noise here."
+            f"{kind}: {twin.rounds} rounds; the control ({TWIN}) shows {show_interval(twin)} % of the baseline "
+            f"(half-width {twin.half_width:.1%}{reached}); differences up to {result.floor:.1%} are noise here."
         )
         if result.unquiet:
             lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
@@ -195,12 +215,6 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
 
 def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
     return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
-
-
-def _interval(ratio: Ratio | None) -> str:
-    if ratio is None:
-        return "-"
-    return f"{100 * ratio.estimate:.1f} [{100 * ratio.low:.1f}, {100 * ratio.high:.1f}]"
 
 
 def _pair(paper: Any, here: Any) -> str:

@@ -1,6 +1,7 @@
 """One benchmark session: models, corpus and results, each made once, when first asked for."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -132,17 +133,28 @@ class Run:
                 result[name] = peak_memory(lambda name=name: make(name))  # type: ignore[misc]
         return result
 
+    @property
+    def scored_parts(self) -> list[tuple[Recording, float | None]]:
+        """The recordings that DER is computed on, with the seconds to use of each."""
+        seconds = {"quick": QUICK_SECONDS, "full": None, "off": 0.0}[self.options.accuracy]
+        return [] if seconds == 0 else scoring.take(self.recordings, seconds)
+
     @cached_property
     def accuracy(self) -> dict[str, Accuracy]:
         """Accuracy of every variant; empty with `--accuracy off`."""
         if self.options.accuracy == "off":
             return {}
-        parts = scoring.take(self.recordings, QUICK_SECONDS if self.options.accuracy == "quick" else None)
         options = self.options
-        task = scoring.Task(parts, options.settings, self.segmentation, options.collar, options.skip_overlap)
+        task = scoring.Task(
+            self.scored_parts, options.settings, self.segmentation, options.collar, options.skip_overlap
+        )
         models = {name: self.models[name] for name in self.models if (variants.get(name).parent or name) in self.models}
-        with threads.all_cores(self.threads if self.timed else None, self._cpus):
+        with self._all_cores():
             return scoring.accuracy(models, task, self.folder, lambda done: self.progress("accuracy", done))
+
+    def _all_cores(self) -> contextlib.AbstractContextManager[None]:
+        """For work that is not timed."""
+        return threads.all_cores(self.threads if self.timed else None, self._cpus)
 
     def subject(self, kind: str, name: str) -> ModelOnly | Pipeline:
         """What is timed for one variant and kind."""
@@ -155,7 +167,8 @@ class Run:
     def streams(self) -> list[tuple[Any, list[Item]]]:
         """The files that the latency rounds go through, segmented."""
         parts = scoring.take(self.recordings, LATENCY_SECONDS)
-        files = [segment(recording, self.options.settings, self.segmentation, part) for recording, part in parts]
+        with self._all_cores():
+            files = [segment(recording, self.options.settings, self.segmentation, part) for recording, part in parts]
         return [(file, items(file)) for file in files]
 
     def rounds(self, kind: str, name: str) -> list[float]:
@@ -203,9 +216,9 @@ class Run:
             "cpus": list(self.threads.cpus),
             "embedding": str(variants.provenance_of(self.root)),
             "segmentation": self._segmentation_name(),
-            "corpus": [recording.name for recording in self.recordings],
+            "timed_on": [recording.name for recording, _ in scoring.take(self.recordings, LATENCY_SECONDS)],
+            "scored_on": [recording.name for recording, _ in self.scored_parts],
             "settings": vars(self.options.settings),
-            "accuracy": self.options.accuracy,
         }
 
     def _segmentation_name(self) -> str:
@@ -214,31 +227,26 @@ class Run:
             return "oracle"
         return str(variants.provenance_of(getattr(model, "model", model)))
 
-    def findings(self) -> Findings:
-        """All results so far, for the report."""
-        facts, settings = self.conditions(), self.options.settings
-        unpinned = [name for name in self.models if not variants.get(name).pinned]
-        caption = (
-            f"{facts['machine']['cpu']} ({', '.join(facts['machine']['flags'])}), {self.threads}; "
-            f"embedding: {facts['embedding']}; segmentation: {facts['segmentation']}; "
-            f"corpus: {', '.join(facts['corpus'])}; chunk {settings.duration:g} s, step {settings.step:g} s, latency "
-            f"{settings.latency:g} s, tau {settings.tau:g}, rho {settings.rho:g}, delta {settings.delta:g}"
-        )
+    def findings(self, compared: Mapping[str, Any] | None = None) -> Findings:
+        """All results so far, for the report; `compared` are stored runs by the time of their making."""
         notes = list(self.problems)
         notes += [f"{recording.name}: {note}" for recording in self.recordings for note in recording.notes]
+        cpus = machine.logical_cores()
         notes += [
-            f"{name}: chooses its own threads ({machine.logical_cores()} logical CPUs), unpinned" for name in unpinned
+            f"{name}: not pinned, its session chooses its own threads ({cpus} logical CPUs)"
+            for name in self.models
+            if not variants.get(name).pinned
         ]
-        scored = self.__dict__.get("accuracy", {})
         return Findings(
-            self.kinds,
-            scored,
-            self.sizes,
-            self.__dict__.get("memory", {}),
-            self.trained,
-            self.skipped,
-            caption,
-            notes,
+            kinds=self.kinds,
+            accuracy=self.__dict__.get("accuracy", {}),  # only if it was asked for, and so exists
+            sizes=self.sizes,
+            memory=self.__dict__.get("memory", {}),
+            trained=self.trained,
+            skipped=self.skipped,
+            notes=notes,
+            conditions=self.conditions(),
+            compared=compared or {},
         )
 
     @property

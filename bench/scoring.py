@@ -41,7 +41,7 @@ class Task:
 
 
 def take(recordings: Sequence[Recording], seconds: float | None) -> list[tuple[Recording, float | None]]:
-    """Whole recordings in order, as long as they fit into `seconds`; the first cut to fit if none does.
+    """The first `seconds` of a corpus: recordings in order, the last one cut to fit (if 10 s or more are left for it).
 
     Each comes with the seconds to use of it, None for all.
     """
@@ -50,8 +50,10 @@ def take(recordings: Sequence[Recording], seconds: float | None) -> list[tuple[R
     for recording in recordings:
         if recording.duration <= left:
             chosen.append((recording, None))
-            left -= recording.duration
-    return chosen or [(recordings[0], seconds)]
+        elif left >= 10 or not chosen:
+            chosen.append((recording, left))
+        left = max(0.0, left - recording.duration)
+    return chosen
 
 
 def accuracy(

@@ -72,6 +72,13 @@ def paired_ratio(
     return Ratio(float(np.exp(estimate)), low, high, len(log_ratio))
 
 
+def show_interval(ratio: Ratio | None) -> str:
+    """A ratio in percent with its interval, "-" for none."""
+    if ratio is None:
+        return "-"
+    return f"{100 * ratio.estimate:.1f} [{100 * ratio.low:.1f}, {100 * ratio.high:.1f}]"
+
+
 def noise_floor(twin: Ratio | None) -> float:
     """Largest relative difference that the baseline shows against itself: the far end of its twin's interval.
 
