@@ -1,5 +1,6 @@
 """The command line of `pytest bench`, and the settings made from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,8 @@ class Options:
     seed: int
 
 
-def add_options(parser: Any) -> None:
-    """Declare the options on pytest's parser."""
-    group = parser.getgroup("diartbench", "DIART embedding variants")
-    add = group.addoption
+def add_options(add: Callable[..., Any]) -> None:
+    """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
     add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows)")
     add(
         "--embedding",
@@ -63,7 +62,7 @@ def add_options(parser: Any) -> None:
         "--corpus",
         type=Path,
         metavar="DIR",
-        help="folder of audio with RTTM (default: the samples that come along)",
+        help="folder of audio with RTTM, or sample, embedded-dev, embedded-test (default: sample and embedded-test)",
     )
     add("--files", metavar="A,B", help="names of the corpus' files to use")
     add("--collar", type=float, default=0.0, metavar="S", help="collar in seconds, in all (default: 0)")
@@ -84,9 +83,8 @@ def add_options(parser: Any) -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
 
-def parse(config: Any) -> Options:
-    """Options of a pytest config; UserError for values that make no sense."""
-    get = config.getoption
+def parse(get: Callable[[str], Any]) -> Options:
+    """Options from a look-up by name; UserError for values that make no sense."""
     tau, rho, delta = PRESETS[get("preset") or "dihard3"]
     chosen = [given if given is not None else preset for given, preset in
               ((get("tau"), tau), (get("rho"), rho), (get("delta"), delta))]  # fmt: skip

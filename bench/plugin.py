@@ -24,7 +24,7 @@ NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add_options(parser)
+    add_options(parser.getgroup("diartbench", "DIART embedding variants").addoption)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,7 +42,7 @@ def pytest_collection(session: pytest.Session) -> None:
     """Refuse bad options before anything is collected."""
     try:
         _selected(session.config)
-        parse(session.config)
+        parse(session.config.getoption)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -67,7 +67,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         with _without_warnings():
             from .run import Run
 
-            run = Run(parse(session.config), names, folder, _progress(session.config))
+            run = Run(parse(session.config.getoption), names, folder, _progress(session.config))
             run.prepare(timed)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None

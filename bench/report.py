@@ -11,7 +11,7 @@ from rich.text import Text
 
 import variants
 
-from .accuracy import Accuracy
+from .accuracy import Accuracy, rate
 from .claims import Claim, answer, claims
 from .compare import compare_table
 from .paper import TABLE_III
@@ -42,7 +42,7 @@ def render(findings: Findings, width: int = WIDTH) -> str:
     """The report as text: latency by kind, accuracy, stages, claims, notes and the answer."""
     parts: list[Any] = [latency_table(findings, kind) for kind in findings.kinds]
     if findings.accuracy:
-        parts.append(accuracy_table(findings))
+        parts += [accuracy_table(findings), file_table(findings)]
     pipeline = findings.kinds.get("pipeline")
     if pipeline is not None:
         parts.append(stage_table(pipeline))
@@ -51,7 +51,7 @@ def render(findings: Findings, width: int = WIDTH) -> str:
         columns = ["kind", "variant", "then: % of its baseline [95 %]", "now: % of baseline [95 %]", "now against then"]
         table = _table(f"Compared with the run of {made}", columns)
         parts.append(compare_table(saved, findings.kinds, findings.conditions, table))
-    parts += [Text(note) for note in [caption(findings.conditions), *notes(findings)]]
+    parts += [Text(note) for note in [caption(findings), *notes(findings)]]
     tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
     parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
     console = Console(width=width, color_system=None, force_terminal=False)
@@ -133,6 +133,15 @@ def accuracy_table(findings: Findings) -> Table:
     return table
 
 
+def file_table(findings: Findings) -> Table:
+    """DER of each file, in %."""
+    files = [file.name for file in next(iter(findings.accuracy.values())).files]
+    table = _table("DER % by file", ["variant", *files])
+    for name, accuracy in findings.accuracy.items():
+        table.add_row(name, *("-" if f.der is None else f"{rate([f.der]):.2f}" for f in accuracy.files))
+    return table
+
+
 def stage_table(pipeline: Kind) -> Table:
     """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
     table = _table(
@@ -154,17 +163,23 @@ def claims_table(judged: list[Claim]) -> Table:
     return table
 
 
-def caption(conditions: Mapping[str, Any]) -> str:
+def caption(findings: Findings) -> str:
     """What the tables rest on."""
+    conditions = findings.conditions
     machine, settings = conditions["machine"], conditions["settings"]
-    count, cpus = conditions["threads"], conditions["cpus"]
-    return (
-        f"\n{machine['cpu']} ({', '.join(machine['flags'])}); {Threads(count, tuple(cpus))}; "
-        f"embedding: {conditions['embedding']}; segmentation: {conditions['segmentation']}; "
-        f"timed on: {', '.join(conditions['timed_on'])}; scored on: {', '.join(conditions['scored_on']) or 'nothing'}; "
+    parts = [
+        f"embedding: {conditions['embedding']}",
+        f"segmentation: {conditions['segmentation']}",
         f"chunk {settings['duration']:g} s, step {settings['step']:g} s, latency {settings['latency']:g} s, "
-        f"tau {settings['tau']:g}, rho {settings['rho']:g}, delta {settings['delta']:g}"
-    )
+        f"tau {settings['tau']:g}, rho {settings['rho']:g}, delta {settings['delta']:g}",
+    ]
+    if findings.accuracy:
+        parts.append(f"scored on {', '.join(conditions['scored_on'])}")
+    if findings.kinds:
+        threads = Threads(conditions["threads"], tuple(conditions["cpus"]))
+        parts.append(f"timed on {', '.join(conditions['timed_on'])}")
+        parts.append(f"{machine['cpu']} ({', '.join(machine['flags'])}), {threads}")
+    return "\n" + "; ".join(parts) + "."
 
 
 def notes(findings: Findings) -> list[str]:

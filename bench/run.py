@@ -14,8 +14,8 @@ from variants.loading import load
 
 from . import machine, scoring, threads
 from .accuracy import Accuracy
-from .corpus import CorpusError, Recording, default_corpus, load_corpus
-from .diarize import segment
+from .corpus import CorpusError, Recording, default_corpus, embedded, load_corpus, sample
+from .diarize import Segmented, segment
 from .measure import Measurement, interleave
 from .memory import peak_memory
 from .options import QUICK_SECONDS, Options
@@ -26,6 +26,7 @@ from .size import parameters, saved_size
 from .subjects import Item, ModelOnly, Pipeline, items
 
 LATENCY_SECONDS = 60.0  # audio that the latency rounds go through, again and again if need be
+BUILTIN = {"embedded-dev": lambda: embedded("dev"), "embedded-test": lambda: embedded("test"), "sample": sample}
 ROWS, FRAMES = (
     3,
     293,
@@ -68,6 +69,8 @@ class Run:
         try:
             if folder is None:
                 found = _pick(default_corpus(), files)
+            elif str(folder) in BUILTIN:
+                found = _pick(BUILTIN[str(folder)](), files)
             else:
                 found, self.problems = load_corpus(folder, files, shortest=self.options.settings.duration)
         except CorpusError as error:
@@ -156,6 +159,14 @@ class Run:
         """For work that is not timed."""
         return threads.all_cores(self.threads if self.timed else None, self._cpus)
 
+    def segmented(self, seconds: float | None) -> list[Segmented]:
+        """The first `seconds` of the corpus, cut and segmented."""
+        with self._all_cores():
+            return [
+                segment(recording, self.options.settings, self.segmentation, part)
+                for recording, part in scoring.take(self.recordings, seconds)
+            ]
+
     def subject(self, kind: str, name: str) -> ModelOnly | Pipeline:
         """What is timed for one variant and kind."""
         embedding = variants.as_embedding_model(self.models[name])
@@ -166,9 +177,7 @@ class Run:
     @cached_property
     def streams(self) -> list[tuple[Any, list[Item]]]:
         """The files that the latency rounds go through, segmented."""
-        parts = scoring.take(self.recordings, LATENCY_SECONDS)
-        with self._all_cores():
-            files = [segment(recording, self.options.settings, self.segmentation, part) for recording, part in parts]
+        files = self.segmented(LATENCY_SECONDS)
         return [(file, items(file)) for file in files]
 
     def rounds(self, kind: str, name: str) -> list[float]:

@@ -1,0 +1,71 @@
+"""`python -m bench score | tune`: accuracy without any timing, and thresholds for a pair of models."""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+
+import variants
+from variants import UserError
+
+from .options import add_options, parse
+from .report import WIDTH, accuracy_table, caption, file_table, notes
+from .run import Run
+from .tune import recorded_objective, tune
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    scoring = commands.add_parser("score", help="DER of variants on a corpus (--variants, default: baseline)")
+    scoring.set_defaults(run=score)
+    tuning = commands.add_parser("tune", help="the best tau, rho and delta for the two models on a corpus")
+    tuning.set_defaults(run=best_thresholds)
+    tuning.add_argument("--trials", type=int, default=100, metavar="N", help="settings to try (default: 100)")
+    for command in (scoring, tuning):
+        add_options(command.add_argument)
+        command.set_defaults(accuracy="full")
+    given = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")  # of the libraries' own dependencies
+    try:
+        given.run(given)
+    except UserError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(given: argparse.Namespace) -> Run:
+    names = [variant.name for variant in variants.select(given.variants or "baseline")]
+    run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
+    run.prepare(timed=False)
+    return run
+
+
+def score(given: argparse.Namespace) -> None:
+    """Print the accuracy tables."""
+    run = _run(given)
+    _ = run.accuracy
+    findings = run.findings()
+    console = Console(width=WIDTH)
+    console.print(accuracy_table(findings), file_table(findings), caption(findings), *notes(findings), sep="\n")
+
+
+def best_thresholds(given: argparse.Namespace) -> None:
+    """Print the thresholds that give the lowest DER on the corpus."""
+    run = _run(given)
+    if any(recording.reference is None for recording in run.recordings):
+        raise UserError("tune: every recording needs a reference")
+    embedding = variants.as_embedding_model(run.models["baseline"])
+    settings = run.options.settings
+    objective = recorded_objective(run.segmented(None), run.segmentation, embedding, settings)
+    best, der = tune(objective, settings, given.trials, given.seed)
+    print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
+    print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
