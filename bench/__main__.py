@@ -61,7 +61,7 @@ def best_thresholds(given: argparse.Namespace) -> None:
         raise UserError("tune: every recording needs a reference")
     embedding = variants.as_embedding_model(run.models["baseline"])
     settings = run.options.settings
-    objective = recorded_objective(run.segmented(None), run.segmentation, embedding, settings)
+    objective = recorded_objective(run.segmented(run.scored_parts), run.segmentation, embedding, settings)
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
     print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")

@@ -1,7 +1,7 @@
 """One benchmark session: models, corpus and results, each made once, when first asked for."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,9 @@ class Run:
     @property
     def scored_parts(self) -> list[tuple[Recording, float | None]]:
         """The recordings that DER is computed on, with the seconds to use of each."""
-        seconds = {"quick": QUICK_SECONDS, "full": None, "off": 0.0}[self.options.accuracy]
-        return [] if seconds == 0 else scoring.take(self.recordings, seconds)
+        if self.options.accuracy == "off":
+            return []
+        return scoring.take(self.recordings, QUICK_SECONDS if self.options.accuracy == "quick" else None)
 
     @cached_property
     def accuracy(self) -> dict[str, Accuracy]:
@@ -148,8 +149,14 @@ class Run:
         if self.options.accuracy == "off":
             return {}
         options = self.options
+        parts = self.scored_parts
         task = scoring.Task(
-            self.scored_parts, options.settings, self.segmentation, options.collar, options.skip_overlap
+            parts=parts,
+            segmented=lambda: self.segmented(parts),
+            settings=options.settings,
+            segmentation=self.segmentation,
+            collar=options.collar,
+            skip_overlap=options.skip_overlap,
         )
         models = {name: self.models[name] for name in self.models if (variants.get(name).parent or name) in self.models}
         with self._all_cores():
@@ -159,13 +166,18 @@ class Run:
         """For work that is not timed."""
         return threads.all_cores(self.threads if self.timed else None, self._cpus)
 
-    def segmented(self, seconds: float | None) -> list[Segmented]:
-        """The first `seconds` of the corpus, cut and segmented."""
+    def segmented(self, parts: Sequence[tuple[Recording, float | None]]) -> list[Segmented]:
+        """Recordings (the seconds given of each), cut and segmented; damaged ones become `problems`."""
+        found = []
         with self._all_cores():
-            return [
-                segment(recording, self.options.settings, self.segmentation, part)
-                for recording, part in scoring.take(self.recordings, seconds)
-            ]
+            for recording, seconds in parts:
+                try:
+                    found.append(segment(recording, self.options.settings, self.segmentation, seconds))
+                except CorpusError as error:
+                    self.problems += [str(error)] if str(error) not in self.problems else []
+        if not found:
+            raise UserError("; ".join(self.problems))
+        return found
 
     def subject(self, kind: str, name: str) -> ModelOnly | Pipeline:
         """What is timed for one variant and kind."""
@@ -177,7 +189,7 @@ class Run:
     @cached_property
     def streams(self) -> list[tuple[Any, list[Item]]]:
         """The files that the latency rounds go through, segmented."""
-        files = self.segmented(LATENCY_SECONDS)
+        files = self.segmented(scoring.take(self.recordings, LATENCY_SECONDS))
         return [(file, items(file)) for file in files]
 
     def rounds(self, kind: str, name: str) -> list[float]:

@@ -10,15 +10,20 @@ import variants
 from . import cache
 from .accuracy import Accuracy, score
 from .corpus import Recording
-from .diarize import Output, Segmented, diarize, embed, segment
+from .diarize import Output, Segmented, diarize, embed
 from .pipeline import PipelineSettings
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is scored and how: recordings with the seconds to use of each (None: all), and DER's two options."""
+    """What is scored and how.
+
+    parts: recordings with the seconds to use of each (None: all). segmented: cuts and segments them, called only if
+    the cache does not know the answer. collar, skip_overlap: DER's two options.
+    """
 
     parts: Sequence[tuple[Recording, float | None]]
+    segmented: Callable[[], list[Segmented]]
     settings: PipelineSettings
     segmentation: Any
     collar: float
@@ -34,10 +39,6 @@ class Task:
             (self.collar, self.skip_overlap),
             cache.model_digest(model) or type(model).__name__,
         )
-
-    def segmented(self) -> list[Segmented]:
-        """All files, cut and segmented once."""
-        return [segment(recording, self.settings, self.segmentation, seconds) for recording, seconds in self.parts]
 
 
 def take(recordings: Sequence[Recording], seconds: float | None) -> list[tuple[Recording, float | None]]:

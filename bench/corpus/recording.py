@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from variants.errors import UserError
+
 if TYPE_CHECKING:
     from pyannote.core import Annotation, Timeline
 
@@ -16,7 +18,7 @@ SAMPLE_RATE = 16000
 CHUNK = 5.0  # seconds: DIART's pipeline sees nothing shorter
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError):
     """Something wrong with a corpus, in one line: which file, what, and what to do."""
 
 
