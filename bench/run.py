@@ -169,12 +169,11 @@ class Run:
     def segmented(self, parts: Sequence[tuple[Recording, float | None]]) -> list[Segmented]:
         """Recordings (the seconds given of each), cut and segmented; damaged ones become `problems`."""
         found = []
-        with self._all_cores():
-            for recording, seconds in parts:
-                try:
-                    found.append(segment(recording, self.options.settings, self.segmentation, seconds))
-                except CorpusError as error:
-                    self.problems += [str(error)] if str(error) not in self.problems else []
+        for recording, seconds in parts:
+            try:
+                found.append(segment(recording, self.options.settings, self.segmentation, seconds))
+            except CorpusError as error:
+                self.problems += [str(error)] if str(error) not in self.problems else []
         if not found:
             raise UserError("; ".join(self.problems))
         return found
@@ -189,7 +188,8 @@ class Run:
     @cached_property
     def streams(self) -> list[tuple[Any, list[Item]]]:
         """The files that the latency rounds go through, segmented."""
-        files = self.segmented(scoring.take(self.recordings, LATENCY_SECONDS))
+        with self._all_cores():
+            files = self.segmented(scoring.take(self.recordings, LATENCY_SECONDS))
         return [(file, items(file)) for file in files]
 
     def rounds(self, kind: str, name: str) -> list[float]:
