@@ -44,9 +44,7 @@ def test_embedding_equals_stock(waveforms: torch.Tensor) -> None:
     weights = torch.rand(2, 3, 293)
     torch.testing.assert_close(ours(waveforms), stock(waveforms), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(ours(waveforms, weights), stock(waveforms, weights), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(
-        ours(waveforms, weights[:, 0]), stock(waveforms, weights[:, 0]), atol=1e-6, rtol=1e-5
-    )
+    torch.testing.assert_close(ours(waveforms, weights[:, 0]), stock(waveforms, weights[:, 0]), atol=1e-6, rtol=1e-5)
 
 
 @torch.inference_mode()

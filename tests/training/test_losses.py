@@ -1,7 +1,7 @@
 """Losses against values by hand and against brute force."""
 
 from itertools import permutations
-from math import acos, cos, pi
+from math import acos, cos, exp, log, pi
 
 import pytest
 import torch
@@ -9,13 +9,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from variants.training.losses import arcface_logits, permutation_invariant_bce
+from variants.training.losses import arcface_logits, contrastive_loss, permutation_invariant_bce
 
 
 def test_arcface_adds_the_margin_to_the_true_class_only() -> None:
-    logits = arcface_logits(
-        torch.tensor([[0.5, 0.2], [0.1, -0.3]]), torch.tensor([0, 1]), margin=0.2, scale=10
-    )
+    logits = arcface_logits(torch.tensor([[0.5, 0.2], [0.1, -0.3]]), torch.tensor([0, 1]), margin=0.2, scale=10)
     expected = [[10 * cos(pi / 3 + 0.2), 2.0], [1.0, 10 * cos(acos(-0.3) + 0.2)]]
     torch.testing.assert_close(logits, torch.tensor(expected))
 
@@ -31,6 +29,14 @@ def test_arcface_falls_with_the_angle_even_past_pi() -> None:
     cosines, labels = torch.cos(angles)[:, None], torch.zeros(200, dtype=torch.long)
     logits = arcface_logits(cosines, labels, margin=0.5, scale=1)[:, 0]
     assert (logits.diff() < 0).all()
+
+
+def test_contrastive_loss_by_hand() -> None:
+    cosines = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, -0.5], [0.0, -0.5, 1.0]])
+    first = log(exp(2 * 0.5) + exp(0.0)) - 2 * 0.5  # 0 should find 1, not 2
+    second = log(exp(2 * 0.5) + exp(2 * -0.5)) - 2 * 0.5
+    loss = contrastive_loss(cosines, torch.tensor([7, 7, 3]), scale=2.0)  # 2 is alone
+    assert loss.item() == pytest.approx((first + second) / 2)
 
 
 @settings(max_examples=25, deadline=None)
@@ -49,15 +55,11 @@ def test_permutation_invariant_bce_is_the_brute_force_minimum(seed: int, speaker
     assert permutation_invariant_bce(logits, targets).item() == pytest.approx(sum(best) / batch, abs=1e-5)
     weights = torch.arange(1.0, batch + 1)
     weighted = sum(weight * cost for weight, cost in zip(weights.tolist(), best, strict=True)) / weights.sum()
-    assert permutation_invariant_bce(logits, targets, weights).item() == pytest.approx(
-        weighted.item(), abs=1e-5
-    )
+    assert permutation_invariant_bce(logits, targets, weights).item() == pytest.approx(weighted.item(), abs=1e-5)
 
 
 def test_permutation_invariant_bce_ignores_the_order_of_speakers() -> None:
     logits = torch.randn(2, 50, 3)
     targets = (torch.rand(2, 50, 3) > 0.6).float()
     shuffled = targets[..., [2, 0, 1]]
-    torch.testing.assert_close(
-        permutation_invariant_bce(logits, targets), permutation_invariant_bce(logits, shuffled)
-    )
+    torch.testing.assert_close(permutation_invariant_bce(logits, targets), permutation_invariant_bce(logits, shuffled))

@@ -12,7 +12,7 @@ from variants.training import embedding, segmentation
 from variants.training.__main__ import main
 from variants.training.weights import load_network
 
-EMBEDDING = ["embedding", "--rows", "4", "--crop", "0.6", "0.9", "--dev-speakers", "2", "--average", "0.5"]
+EMBEDDING = ["embedding", "--batch-seconds", "3", "--crop", "0.6", "0.9", "--dev-speakers", "2", "--average", "0.5"]
 SEGMENTATION = [
     "segmentation",
     "--rows",
@@ -53,9 +53,7 @@ def test_recipe_learns_and_resumes_exactly(
     assert run(whole) == 0
     losses = column(whole, "loss")
     assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
-    assert all(
-        rate > 0 for rate in column(whole, "loader_samples_per_s") + column(whole, "train_samples_per_s")
-    )
+    assert all(rate > 0 for rate in column(whole, "loader_samples_per_s") + column(whole, "train_samples_per_s"))
 
     original = batches.__getitem__
 
@@ -88,9 +86,7 @@ def test_embedding_trains_from_waveforms_with_free_filters(speech_folder: Path, 
 
 def test_real_conversations_are_mixed_in(speech_folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two", "left-out"):
-        soundfile.write(
-            tmp_path / f"{name}.wav", np.random.default_rng(0).standard_normal(480_000) * 0.1, 16000
-        )
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).standard_normal(480_000) * 0.1, 16000)
         (tmp_path / f"{name}.rttm").write_text(f"SPEAKER {name} 1 2.0 25.0 <NA> <NA> ann <NA> <NA>\n")
     conversations = ["--conversations", str(tmp_path), "--dev", "two", "--exclude", "left-out", "--real", "1"]
     out = tmp_path / "out"

@@ -55,18 +55,17 @@ def train_embedding(args: argparse.Namespace) -> None:
         batch_source = stored(args.cache or args.out, settings, source, network.sincnet.front, args.workers)
     rng = np.random.default_rng(args.seed)
     found = [
-        (speaker, augment(rng, waveform))
-        for speaker, _, waveform in evaluate.segments(held, 3.0)
-        for _ in range(2)
+        (speaker, augment(rng, waveform)) for speaker, _, waveform in evaluate.segments(held, 3.0) for _ in range(2)
     ]
 
     def validate(objective: nn.Module) -> dict[str, float]:
-        embeddings = evaluate.embed(objective.get_submodule("network"), [waveform for _, waveform in found])
+        network = nn.Sequential(objective.get_submodule("network"), objective.get_submodule("norm"))
+        embeddings = evaluate.embed(network, [waveform for _, waveform in found])
         cosines, same, _ = evaluate.verification_trials(embeddings, np.array([name for name, _ in found]))
         return {"dev_eer": 100 * evaluate.equal_error_rate(cosines, same)}
 
     batches = EmbeddingBatches(
-        batch_source if args.copies else source, args.steps, args.rows, tuple(args.crop), args.seed
+        batch_source if args.copies else source, args.steps, args.batch_seconds, tuple(args.crop), args.seed
     )
     fit(EmbeddingObjective(network, classes, args.margin), batches, validate, "dev_eer", args)
 
@@ -76,13 +75,11 @@ def train_segmentation(args: argparse.Namespace) -> None:
 
     checkpoint_to_resume(args)  # complains before the work of preparing
     torch.manual_seed(args.seed)
-    network, seed = PyanNet(), args.seed
+    network, seed = segmentation.initialise(PyanNet()), args.seed
     train, held = data.hold_out(data.read_speech(args.data), args.dev_speakers, seed)
     simulated = segmentation.SimulatedStretches(train, args.stretches, seed)
     real = [talk for talk in _conversations(args) if talk.name not in args.exclude]
-    mixed = segmentation.RealStretches(
-        [talk for talk in real if talk.name not in args.dev], args.copies, seed
-    )
+    mixed = segmentation.RealStretches([talk for talk in real if talk.name not in args.dev], args.copies, seed)
     _freeze_front(network)
     folder, front = args.cache or args.out, network.sincnet.front
     settings: dict[str, object] = {"recipe": "segmentation", "seed": seed, "speakers": sorted(train)}
@@ -102,9 +99,7 @@ def train_segmentation(args: argparse.Namespace) -> None:
         }
         return errors | {"dev_error": sum(errors.values()) / len(errors)}
 
-    batches = segmentation.SegmentationBatches(
-        simulated_store, real_store, args.real, args.steps, args.rows, seed
-    )
+    batches = segmentation.SegmentationBatches(simulated_store, real_store, args.real, args.steps, args.rows, seed)
     fit(segmentation.SegmentationObjective(network), batches, validate, "dev_error", args)
 
 
@@ -138,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
 
     recipe = command("embedding", train_embedding, "Train the speaker embedding.")
     _add_data(recipe)
-    fit.add_arguments(recipe, steps=2000, lr=2e-3)
-    recipe.add_argument("--rows", type=int, default=32, help="crops per batch, each embedded twice")
+    fit.add_arguments(recipe, steps=1800, lr=7e-4)
+    recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
     recipe.add_argument("--crop", type=float, nargs=2, default=(2.0, 5.0), metavar="SECONDS")
     recipe.add_argument("--margin", type=float, default=0.2, help="of ArcFace, in radians")
     recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
@@ -147,13 +142,11 @@ def _parser() -> argparse.ArgumentParser:
 
     recipe = command("segmentation", train_segmentation, "Train the segmentation.")
     _add_data(recipe)
-    fit.add_arguments(recipe, steps=1500, lr=1e-3)
-    recipe.add_argument("--rows", type=int, default=32, help="chunks of 5 s per batch")
+    fit.add_arguments(recipe, steps=3000, lr=1e-3)
+    recipe.add_argument("--rows", type=int, default=16, help="chunks of 5 s per batch")
     recipe.add_argument("--stretches", type=int, default=2000, help="simulated conversations of 20 s")
     recipe.add_argument("--real", type=float, default=0.15, help="share of chunks from --conversations")
-    recipe.add_argument(
-        "--dev", nargs="+", default=(), metavar="NAME", help="conversations for choosing, not training"
-    )
+    recipe.add_argument("--dev", nargs="+", default=(), metavar="NAME", help="conversations for choosing, not training")
     recipe.add_argument("--exclude", nargs="+", default=(), metavar="NAME", help="conversations to leave out")
     recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=int, default=20, help="conversations simulated from these")

@@ -114,9 +114,7 @@ def read_protocol(name: str, subset: str = "train") -> list[Conversation]:
     try:
         from pyannote.database import FileFinder, registry
     except ImportError:
-        raise DataError(
-            "--protocol needs the package pyannote.database: pip install pyannote.database"
-        ) from None
+        raise DataError("--protocol needs the package pyannote.database: pip install pyannote.database") from None
     try:
         protocol = registry.get_protocol(name, preprocessors={"audio": FileFinder()})
         files = list(getattr(protocol, subset)())
@@ -135,9 +133,7 @@ def read_protocol(name: str, subset: str = "train") -> list[Conversation]:
     ]
 
 
-def single_speaker_speech(
-    conversations: Iterable[Conversation], shortest: float = 2.0
-) -> dict[str, list[Clip]]:
+def single_speaker_speech(conversations: Iterable[Conversation], shortest: float = 2.0) -> dict[str, list[Clip]]:
     """Turns of at least `shortest` seconds in which nobody else speaks, as utterances of their speakers."""
     speech: dict[str, list[Clip]] = defaultdict(list)
     for conversation in conversations:

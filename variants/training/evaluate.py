@@ -52,9 +52,7 @@ def embed(network: nn.Module, waveforms: Iterable[np.ndarray], batch: int = 16) 
     return nn.functional.normalize(embeddings).cpu().numpy()
 
 
-def verification_trials(
-    embeddings: np.ndarray, speakers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def verification_trials(embeddings: np.ndarray, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cosines of all pairs, whether each is of one speaker, and the pairs' indices (2, trials)."""
     pairs = np.stack(np.triu_indices(len(embeddings), k=1))
     cosines = np.sum(embeddings[pairs[0]] * embeddings[pairs[1]], axis=1)

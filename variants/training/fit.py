@@ -22,9 +22,7 @@ Validate = Callable[[nn.Module], dict[str, float]]  # of the objective, in evalu
 def add_arguments(parser: argparse.ArgumentParser, steps: int, lr: float) -> None:
     """Options that all recipes share."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="logs and checkpoints")
-    parser.add_argument(
-        "--steps", type=int, default=steps, help="optimiser steps in all (default %(default)s)"
-    )
+    parser.add_argument("--steps", type=int, default=steps, help="optimiser steps in all (default %(default)s)")
     parser.add_argument("--epoch-steps", type=int, default=100, help="steps between checkpoints")
     parser.add_argument("--lr", type=float, default=lr, help="peak learning rate (default %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=0.05)
@@ -38,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int, lr: float) -> Non
 
 
 def checkpoint_to_resume(args: argparse.Namespace) -> Path | None:
-    """`last.ckpt` of `args.out` where it is to go on, None where a run starts; never overwrites one unasked."""
+    """`last.ckpt` of `args.out` where to go on from it, None where a run starts; none is overwritten unasked."""
     last = args.out / "last.ckpt"
     if args.resume and not last.exists():
         raise DataError(f"{last}: nothing to resume; leave --resume out to start")
@@ -48,8 +46,8 @@ def checkpoint_to_resume(args: argparse.Namespace) -> Path | None:
 
 
 def learning_rate(progress: float) -> float:
-    """Factor of the peak: 3 % warm-up, constant, linear fall to 1 % over the last 35 %."""
-    return max(min(progress / 0.03, 1.0, (1 - progress) / 0.35), 0.01)
+    """Factor of the peak: 5 % warm-up, constant, linear fall to 1 % over the last 35 %."""
+    return max(min(progress / 0.05, 1.0, (1 - progress) / 0.35), 0.01)
 
 
 class Training(L.LightningModule):
@@ -116,14 +114,13 @@ def fit(
 
     The checkpoints' `state_dict` holds the averaged weights.
     """
-    checkpoints = ModelCheckpoint(
-        args.out, "best", monitor=monitor, mode="min", save_last=True, enable_version_counter=False
-    )
+    best = ModelCheckpoint(args.out, "best", monitor=monitor, mode="min", enable_version_counter=False)
+    last = ModelCheckpoint(args.out, "last", enable_version_counter=False)
     trainer = L.Trainer(
         max_steps=args.steps,
         accelerator=args.accelerator,
         devices=args.devices,
-        callbacks=[checkpoints, EMAWeightAveraging(decay=args.average), TQDMProgressBar(refresh_rate=10)],
+        callbacks=[best, last, EMAWeightAveraging(decay=args.average), TQDMProgressBar(refresh_rate=10)],
         logger=[CSVLogger(args.out, "log", version=""), TensorBoardLogger(args.out, "log", version="")],
         gradient_clip_val=5.0,
         log_every_n_steps=1,

@@ -47,9 +47,12 @@ def _read(path: Path) -> dict[str, Tensor]:
                 return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except (OSError, SafetensorError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
-        raise DataError(
-            f"{path}: not a checkpoint or safetensors file ({str(error).splitlines()[0]})"
-        ) from None
+        raise DataError(f"{path}: not a checkpoint or safetensors file ({str(error).splitlines()[0]})") from None
+    if "objective.norm.running_var" in state:  # of `EmbeddingObjective`: an affine map behind the last layer
+        scale = (state["objective.norm.running_var"] + 1e-5).rsqrt()
+        state[f"{PREFIX}embedding.weight"] = state[f"{PREFIX}embedding.weight"] * scale[:, None]
+        shifted = state[f"{PREFIX}embedding.bias"] - state["objective.norm.running_mean"]
+        state[f"{PREFIX}embedding.bias"] = shifted * scale
     return {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
 
 
@@ -60,9 +63,7 @@ def load_network(path: Path) -> nn.Module:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise DataError(
-            f"{path}: weights of another architecture ({str(error).splitlines()[-1].strip()})"
-        ) from None
+        raise DataError(f"{path}: weights of another architecture ({str(error).splitlines()[-1].strip()})") from None
     return network.eval()
 
 
