@@ -1,6 +1,6 @@
 """What is measured: the registry of embedding model variants, one file per technique."""
 
-from . import baseline, distilled, pruned, fused, int8, onnx  # noqa: F401, I001 - they register in this order
+from . import baseline, distilled, pruned, fused, int8, onnx, shared_trunk, folded  # noqa: F401, I001 - in this order
 from .errors import UnavailableError, UserError
 from .provenance import Provenance, provenance_of
 from .registry import Variant, ancestry, as_embedding_model, build, get, names, select, variant
