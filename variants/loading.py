@@ -53,9 +53,9 @@ def _bundled(kind: str) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     path = WEIGHTS / f"{kind}.safetensors"
-    lines = (WEIGHTS / "SHA256SUMS").read_text().splitlines()
-    known = {name: digest for digest, name in (line.split() for line in lines)}
     try:
+        lines = (WEIGHTS / "SHA256SUMS").read_text().splitlines()
+        known = {name: digest for digest, name in (line.split() for line in lines)}
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != known.get(path.name):
             raise UserError(f"bundled {kind}: {path} is damaged (SHA-256 differs from SHA256SUMS); reinstall it")
@@ -140,7 +140,7 @@ def _checkpoint(kind: str, path: Path, source: str, trust: bool) -> nn.Module:
             module, name = str(named["module"]), str(named["class"])
         except OSError as error:
             raise UserError(f"{where}: cannot read {path}: {error.strerror or error}") from None
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, IndexError):
             raise UserError(f"{where}: {path} is not a pyannote.audio checkpoint (names no architecture)") from None
         except Exception as error:  # torch.load raises whatever a damaged file makes it raise
             reason = str(error).split("\n")[0].split(". ")[0]
