@@ -1,0 +1,69 @@
+"""Models and audio that several test modules share: stock architectures with seeded weights, a short recording."""
+
+import sys
+from typing import Any
+
+import pytest
+import soundfile
+import torch
+from pyannote.core import Annotation, Segment
+
+from bench.corpus import Recording, sample
+from variants.loading import segmentation_specifications
+from variants.provenance import Provenance, stamp
+
+BEGIN, SECONDS = 6.5, 10.1  # of pyannote's sample: both of its speakers talk in it, and overlap
+
+
+@pytest.fixture(autouse=True)
+def no_broken_lazy_modules() -> None:
+    """Hypothesis asks every imported module for its file; speechbrain's lazy ones then fail to import theirs."""
+    for name, module in list(sys.modules.items()):
+        if type(module).__module__ == "speechbrain.utils.importutils":
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def stock() -> Any:
+    """pyannote's XVectorSincNet with seeded random weights. Not to be changed: `variants.build` copies it."""
+    from pyannote.audio.models.embedding import XVectorSincNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return stamp(XVectorSincNet().eval(), Provenance("test", "a" * 64, trained=True))
+
+
+@pytest.fixture(scope="session")
+def segmenter() -> Any:
+    """pyannote's PyanNet, a small one with seeded random weights, scaled so that its outputs cross thresholds."""
+    from pyannote.audio.models.segmentation import PyanNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = PyanNet(lstm={"hidden_size": 16, "num_layers": 1, "bidirectional": True, "monolithic": True})
+        model.specifications = segmentation_specifications(3)
+        model.build()
+        model.eval().classifier.bias.data.zero_()
+        with torch.no_grad():
+            logits = torch.logit(model(torch.from_numpy(sample()[0].waveform()[None, :, 120_000:200_000])))
+            scale = 3 / logits.std(dim=(0, 1))
+            model.classifier.weight *= scale[:, None]
+            model.classifier.bias -= scale * logits.mean(dim=(0, 1))
+        return stamp(model, Provenance("test", "b" * 64, trained=True))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """`SECONDS` of pyannote's sample, which are no whole number of steps, with their RTTM."""
+    (whole,) = sample()
+    folder = tmp_path_factory.mktemp("clip")
+    first, count = round(BEGIN * 16000), round(SECONDS * 16000)
+    soundfile.write(folder / "clip.wav", whole.waveform()[0, first : first + count], 16000, subtype="FLOAT")
+    reference = Annotation("clip")
+    assert whole.reference is not None
+    for i, (turn, _, speaker) in enumerate(whole.reference.itertracks(yield_label=True)):
+        if turn.start < BEGIN + SECONDS:
+            reference[Segment(round(turn.start - BEGIN, 2), round(min(turn.end - BEGIN, SECONDS), 2)), i] = speaker
+    with (folder / "clip.rttm").open("w") as file:
+        reference.write_rttm(file)
+    return Recording("clip", folder / "clip.wav", reference, None, SECONDS)
