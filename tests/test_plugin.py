@@ -124,7 +124,8 @@ def test_unknown_variant_lists_the_known_ones(project: pytest.Pytester) -> None:
     ],
 )
 def test_bad_options_are_one_line(project: pytest.Pytester, args: tuple[str, ...], pattern: str) -> None:
-    one_line_error(run(project, "--variants", "baseline", *FAST, *args), pattern)
+    one_line_error(run(project, "--variants", "baseline", *FAST, "--benchmark-autosave", *args), pattern)
+    assert not list(project.path.glob(".benchmarks/**/*.json"))
 
 
 @pytest.mark.slow
