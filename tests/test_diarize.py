@@ -3,6 +3,7 @@
 import importlib
 import sys
 import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from bench.accuracy import components
 from bench.chunks import stream_chunks
 from bench.corpus import Recording
-from bench.diarize import diarize, embed, segment
+from bench.diarize import Output, Segmented, diarize, embed, segment
 from bench.oracle import OracleSegmentation
 from bench.pipeline import PipelineSettings, StagedPipeline, diart_config
 
@@ -87,66 +88,66 @@ def test_chunks_are_those_of_diart(clip: Recording, settings: PipelineSettings, 
         assert found.start(i) == pytest.approx(i * settings.step - found.padding)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["model", "oracle"])
-def test_der_is_that_of_diarts_benchmark(
-    clip: Recording, kind: str, segmenter: Any, embedding: EmbeddingModel, tmp_path: Path, diart_inference: Any
-) -> None:
-    if kind == "model":
-        ours = theirs = loaded(segmenter)
-    else:
-        oracle = OracleSegmentation(5.0, FRAMES)
-        ours = loaded(oracle)
-    file = segment(clip, SETTINGS, ours)
-    if kind == "oracle":
-        theirs = loaded(Ticking(oracle, [file.chunks.start(i) for i in range(len(file.chunks.items))]))
-    output = diarize(file, embed(file, embedding), SETTINGS, ours, embedding)
-    found = components(clip.reference, output.labels, file.scored, 0.0, False)
+@dataclass(frozen=True)
+class Whole:
+    """The clip with one kind of segmentation, through `segment`, `embed` and `diarize`."""
 
+    segmentation: SegmentationModel
+    file: Segmented
+    output: Output
+
+    def again(self) -> SegmentationModel:
+        """The same segmentation for DIART, which tells no oracle the time."""
+        if not isinstance(self.segmentation.model, OracleSegmentation):
+            return self.segmentation
+        starts = [self.file.chunks.start(i) for i in range(len(self.file.chunks.items))]
+        return loaded(Ticking(self.segmentation.model, starts))
+
+
+@pytest.fixture(scope="module", params=["model", "oracle"])
+def whole(request: pytest.FixtureRequest, clip: Recording, segmenter: Any, embedding: EmbeddingModel) -> Whole:
+    segmentation = loaded(segmenter if request.param == "model" else OracleSegmentation(5.0, FRAMES))
+    file = segment(clip, SETTINGS, segmentation)
+    return Whole(segmentation, file, diarize(file, embed(file, embedding), SETTINGS, segmentation, embedding))
+
+
+@pytest.mark.slow
+def test_der_is_that_of_diarts_benchmark(
+    clip: Recording, whole: Whole, embedding: EmbeddingModel, tmp_path: Path, diart_inference: Any
+) -> None:
+    from diart import SpeakerDiarization
+
+    found = components(clip.reference, whole.output.labels, whole.file.scored, 0.0, False)
     audio = tmp_path / "audio"
     audio.mkdir()
     (audio / clip.path.name).symlink_to(clip.path)
     benchmark = diart_inference.Benchmark(audio, clip.path.parent, tmp_path / "out", show_report=False)
-    from diart import SpeakerDiarization
-
     metric = DiarizationErrorRate(collar=0, skip_overlap=False)
-    benchmark(SpeakerDiarization, diart_config(SETTINGS, theirs, embedding), metric)
+    benchmark(SpeakerDiarization, diart_config(SETTINGS, whole.again(), embedding), metric)
     assert (found.total, found.missed, found.false_alarm, found.confusion) == tuple(
         metric[key] for key in ("total", "missed detection", "false alarm", "confusion")
     )
     assert 100 * found.error / found.total == 100 * abs(metric)
     assert found.total > 5
-    assert len(output.labels) > 5
+    assert len(whole.output.labels) > 5
     with (tmp_path / "mine.rttm").open("w") as mine:
-        output.labels.write_rttm(mine)
+        whole.output.labels.write_rttm(mine)
     assert (tmp_path / "mine.rttm").read_text() == (tmp_path / "out" / "clip.rttm").read_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["model", "oracle"])
-def test_shared_segmentation_and_batches_equal_streaming(
-    clip: Recording, kind: str, segmenter: Any, embedding: EmbeddingModel
-) -> None:
-    oracle = OracleSegmentation(5.0, FRAMES)
-    segmentation = loaded(segmenter if kind == "model" else oracle)
-    file = segment(clip, SETTINGS, segmentation)
-    output = diarize(file, embed(file, embedding), SETTINGS, segmentation, embedding)
-
-    staged = StagedPipeline(SETTINGS, segmentation, embedding)
-    staged.reset(-file.chunks.padding)
-    streamed = []
-    for i, chunk in enumerate(file.chunks.items):
-        oracle.at([file.chunks.start(i)])
-        streamed.append(staged(chunk)[0])
-    assert len(streamed) == len(output.by_chunk) == len(file.chunks.items)
-    assert streamed == output.by_chunk
+def test_shared_segmentation_and_batches_equal_streaming(whole: Whole, embedding: EmbeddingModel) -> None:
+    staged = StagedPipeline(SETTINGS, whole.again(), embedding)
+    staged.reset(-whole.file.chunks.padding)
+    streamed = [staged(chunk)[0] for chunk in whole.file.chunks.items]
+    assert streamed == whole.output.by_chunk
     assert sum(map(len, streamed)) > 10
     assert any(len(labels.labels()) > 1 for labels in streamed)
 
     expected = streamed[0].copy()
     for labels in streamed[1:]:
         expected.update(labels)
-    assert output.labels == expected.support(0.05)  # as DIART's PredictionAccumulator stitches
+    assert whole.output.labels == expected.support(0.05)  # as DIART's PredictionAccumulator stitches
 
 
 def test_segmentation_of_each_chunk_is_its_own(clip: Recording, segmenter: Any) -> None:
