@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from diart.models import EmbeddingModel, SegmentationModel
-from pyannote.core import Segment, Timeline
+from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from bench.accuracy import components
@@ -148,6 +149,27 @@ def test_shared_segmentation_and_batches_equal_streaming(whole: Whole, embedding
     for labels in streamed[1:]:
         expected.update(labels)
     assert whole.output.labels == expected.support(0.05)  # as DIART's PredictionAccumulator stitches
+
+
+def test_a_file_shorter_than_a_chunk_is_padded_as_by_diart(
+    clip: Recording, embedding: EmbeddingModel, tmp_path: Path, diart_inference: Any
+) -> None:
+    from diart import SpeakerDiarization
+
+    (tmp_path / "audio").mkdir()
+    path = tmp_path / "audio" / "short.wav"
+    soundfile.write(path, clip.waveform()[0, 16_000:40_000], 16000, subtype="FLOAT")
+    reference = Annotation("short")
+    reference[Segment(0.1, 1.2)] = "ann"
+    segmentation = loaded(OracleSegmentation(5.0, FRAMES))
+    file = segment(Recording("short", path, reference, None, 1.5), SETTINGS, segmentation)
+    assert file.chunks.padding == 5.0 - 1.5 - 2.5  # a chunk, less the audio, less its padding on the right
+    output = diarize(file, embed(file, embedding), SETTINGS, segmentation, embedding)
+    again = Whole(segmentation, file, output).again()
+    benchmark = diart_inference.Benchmark(tmp_path / "audio", None, tmp_path / "out", show_report=False)
+    (expected,) = benchmark(SpeakerDiarization, diart_config(SETTINGS, again, embedding))
+    assert len(expected) > 0
+    assert output.labels == expected
 
 
 def test_segmentation_of_each_chunk_is_its_own(clip: Recording, segmenter: Any) -> None:

@@ -13,6 +13,11 @@ BLOCKS = [block for block in range(8) for _ in range(3)]
 BASE = (1 + 0.2 * np.random.default_rng(0).random(24)) / 10
 
 
+@pytest.fixture(autouse=True)
+def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+
+
 def rounds(factor: float, blocks: int = 8) -> Rounds:
     """The baseline's rounds times a factor; a quarter in each of two stages, the rest in a third."""
     seconds = [float(s) for s in factor * BASE[: 3 * blocks]]
