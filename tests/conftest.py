@@ -15,12 +15,21 @@ from variants.provenance import Provenance, stamp
 BEGIN, SECONDS = 6.5, 10.1  # of pyannote's sample: both of its speakers talk in it, and overlap
 
 
-@pytest.fixture(autouse=True)
-def no_broken_lazy_modules() -> None:
+def forget_broken_lazy_modules() -> None:
     """Hypothesis asks every imported module for its file; speechbrain's lazy ones then fail to import theirs."""
     for name, module in list(sys.modules.items()):
         if type(module).__module__ == "speechbrain.utils.importutils":
             del sys.modules[name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems() -> None:
+    forget_broken_lazy_modules()  # Hypothesis asks once all is collected
+
+
+@pytest.fixture(autouse=True)
+def no_broken_lazy_modules() -> None:
+    forget_broken_lazy_modules()  # and again in each of its tests
 
 
 @pytest.fixture(scope="session")
