@@ -46,6 +46,7 @@ def train_embedding(args: argparse.Namespace) -> None:
     network = XVectorSincNet()
     source = AugmentedSpeech(train, max(args.copies, 1), SPEEDS, args.seed)
     classes = int(source.labels.max()) + 1
+    objective = EmbeddingObjective(network, classes, args.margin)
     if args.init:
         network.load_state_dict(weights.load_network(args.init).state_dict())
     if args.copies:
@@ -58,16 +59,16 @@ def train_embedding(args: argparse.Namespace) -> None:
         (speaker, augment(rng, waveform)) for speaker, _, waveform in evaluate.segments(held, 3.0) for _ in range(2)
     ]
 
-    def validate(objective: nn.Module) -> dict[str, float]:
-        network = nn.Sequential(objective.get_submodule("network"), objective.get_submodule("norm"))
-        embeddings = evaluate.embed(network, [waveform for _, waveform in found])
+    def validate(trained: nn.Module) -> dict[str, float]:
+        centred = nn.Sequential(trained.get_submodule("network"), trained.get_submodule("norm"))
+        embeddings = evaluate.embed(centred, [waveform for _, waveform in found])
         cosines, same, _ = evaluate.verification_trials(embeddings, np.array([name for name, _ in found]))
         return {"dev_eer": 100 * evaluate.equal_error_rate(cosines, same)}
 
     batches = EmbeddingBatches(
         batch_source if args.copies else source, args.steps, args.batch_seconds, tuple(args.crop), args.seed
     )
-    fit(EmbeddingObjective(network, classes, args.margin), batches, validate, "dev_eer", args)
+    fit(objective, batches, validate, "dev_eer", args)
 
 
 def train_segmentation(args: argparse.Namespace) -> None:

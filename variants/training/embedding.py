@@ -154,7 +154,9 @@ def embed_windows(network: XVectorSincNet, features: Tensor, weights: Tensor) ->
     features (batch, 80, features), weights (batch, speakers, steps) -> (batch, speakers, dimension).
     """
     outputs = network.sincnet.back(features).transpose(1, 2)
-    for conv, norm in zip(network.tdnns[::3], network.tdnns[2::3], strict=True):
+    for level in range(0, len(network.tdnns), 3):
+        conv, norm = network.tdnns[level], network.tdnns[level + 2]
+        assert isinstance(conv, nn.Conv1d)  # for the type checker
         (kernel,), (dilation,) = conv.kernel_size, conv.dilation
         frames = outputs.shape[1] - (kernel - 1) * dilation
         taps = [outputs[:, tap * dilation : tap * dilation + frames] for tap in range(kernel)]
@@ -185,13 +187,13 @@ class EmbeddingObjective(nn.Module):
         self.classes = nn.Parameter(torch.randn(classes, network.embedding.out_features) * 0.05)
 
     def forward(self, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        raised = min(max((progress - 0.2) / 0.4, 0.0), 1.0)
+        raised = min(max((progress - 0.6) / 0.4, 0.0), 1.0)
         signal, labels = batch["signal"], batch["labels"].flatten()
         features = signal if signal.shape[1] == CHANNELS else self.network.sincnet.front(signal)
         embeddings = self.norm(embed_windows(self.network, features, batch["weights"]).flatten(0, 1))
         embeddings = F.normalize(embeddings)
         cosines = embeddings @ F.normalize(self.classes).T
-        logits = arcface_logits(cosines, labels, raised * self.margin, 10 + 20 * raised)
+        logits = arcface_logits(cosines, labels, raised * self.margin, 15 + 15 * raised)
         losses = {
             "arcface": F.cross_entropy(logits, labels),
             "contrastive": contrastive_loss(embeddings @ embeddings.T, labels, 10.0),

@@ -121,7 +121,7 @@ def fit(
         accelerator=args.accelerator,
         devices=args.devices,
         callbacks=[best, last, EMAWeightAveraging(decay=args.average), TQDMProgressBar(refresh_rate=10)],
-        logger=[CSVLogger(args.out, "log", version=""), TensorBoardLogger(args.out, "log", version="")],
+        logger=[CSVLogger(args.out, "log"), TensorBoardLogger(args.out, "log")],
         gradient_clip_val=5.0,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
