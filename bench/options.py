@@ -51,7 +51,11 @@ def add_options(add: Callable[..., Any]) -> None:
         help="let a local checkpoint import and unpickle what it names",
     )
     add("--threads", type=int, default=1, metavar="N", help="threads of every runtime, pinned (default: 1)")
-    add("--preset", choices=sorted(PRESETS), help="DIART's recommended tau, rho and delta for a corpus")
+    add(
+        "--preset",
+        choices=sorted(PRESETS),
+        help="tau, rho and delta: DIART's own for a corpus (the paper: dihard3), or bundled (default for these models)",
+    )
     add("--tau", type=float, help="tau_active, the speaker activity threshold")
     add("--rho", type=float, help="rho_update, the share of activity that updates a speaker")
     add("--delta", type=float, help="delta_new, the distance that makes a new speaker")
@@ -85,7 +89,8 @@ def add_options(add: Callable[..., Any]) -> None:
 
 def parse(get: Callable[[str], Any]) -> Options:
     """Options from a look-up by name; UserError for values that make no sense."""
-    tau, rho, delta = PRESETS[get("preset") or "dihard3"]
+    bundled = get("embedding") == "bundled" and get("segmentation") in ("bundled", "oracle")
+    tau, rho, delta = PRESETS[get("preset") or ("bundled" if bundled else "dihard3")]
     chosen = [given if given is not None else preset for given, preset in
               ((get("tau"), tau), (get("rho"), rho), (get("delta"), delta))]  # fmt: skip
     if get("collar") < 0 or get("budget") < 0:

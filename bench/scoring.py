@@ -1,5 +1,6 @@
 """Accuracy of all variants on the same files, from this run or from the cache."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def accuracy(
 ) -> dict[str, Accuracy]:
     """Accuracy of each model (which must include the baseline and all parents), by variant name."""
     common = task.digest()
-    digests = {name: cache.model_digest(model) for name, model in models.items()}
+    digests = {name: _identity(name, model) for name, model in models.items()}
 
     def key(name: str) -> str | None:
         trio = [digests[n] for n in (name, "baseline", variants.get(name).parent or name)]
@@ -87,6 +88,18 @@ def accuracy(
         if (k := keys[name]) is not None:
             cache.store(folder, k, found)
     return result
+
+
+def _identity(name: str, model: Any) -> str | None:
+    """Digest of what a model computes: its structure and weights, and the code of variants from elsewhere.
+
+    The code of this project is part of every key; somebody's own variant may change `forward` alone.
+    """
+    known = cache.model_digest(model)
+    foreign = [v for v in variants.ancestry(name) if not v.build.__module__.startswith("variants.")]
+    if known is None or not foreign:
+        return known
+    return cache.digest(known, *(Path(inspect.getfile(v.build)).read_bytes() for v in foreign), name)
 
 
 def _run(files: Sequence[Segmented], model: Any, task: Task) -> list[Output]:

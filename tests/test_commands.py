@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+import variants
 from bench.__main__ import main
 from bench.corpus import Recording
 from bench.pipeline import PipelineSettings
-from bench.scoring import take
+from bench.scoring import _identity, take
 from bench.tune import tune
 
 
@@ -61,3 +62,18 @@ def test_tune_finds_the_lowest_and_starts_where_it_was_told() -> None:
     assert seen[0] == start and len(seen) == 30
     assert value == min(objective(s) for s in seen[:30]) < objective(start)
     assert replace(best, tau=start.tau, rho=start.rho, delta=start.delta) == start
+
+
+def test_identity_tells_somebody_elses_forward_from_its_parent(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants.registry, "_registry", dict(variants.registry._registry))
+
+    @variants.variant("patched", tolerance=1)
+    def patched(model: Any) -> Any:
+        model.forward = lambda *args, **kwargs: None
+        return model
+
+    def identity(name: str) -> str | None:
+        return _identity(name, variants.build(name, stock))
+
+    assert identity("baseline") == identity("baseline-twin")
+    assert identity("patched") != identity("baseline")
