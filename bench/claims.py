@@ -136,7 +136,7 @@ def answer(
     for name, ratio in faster.items():
         increase = accuracy[name].increase_over(accuracy["baseline"]) if name in accuracy else None
         if not trained.get(name, False):
-            left_out.append(f"{name} (random weights)")
+            left_out.append(f"{name} (untrained)")
         elif increase is None:
             left_out.append(f"{name} (accuracy not measured)")
         elif increase.points > tolerances[name]:

@@ -25,7 +25,6 @@ from .results import TWIN, Kind, summarize
 from .size import parameters, saved_size
 from .subjects import Item, ModelOnly, Pipeline, items
 
-LATENCY_SECONDS = 60.0  # audio that the latency rounds go through, again and again if need be
 BUILTIN = {"embedded-dev": lambda: embedded("dev"), "embedded-test": lambda: embedded("test"), "sample": sample}
 ROWS, FRAMES = (
     3,
@@ -48,6 +47,7 @@ class Run:
         self.problems: list[str] = []  # of single files of the corpus
         self.measurements: dict[str, Measurement] = {}
         self.kinds: dict[str, Kind] = {}
+        self._segmented: dict[tuple[Path, float | None], Segmented] = {}
         self._cpus = threads.allowed_cpus()
         self.threads = threads.choose(options.threads)
         self.timed = False
@@ -167,11 +167,15 @@ class Run:
         return threads.all_cores(self.threads if self.timed else None, self._cpus)
 
     def segmented(self, parts: Sequence[tuple[Recording, float | None]]) -> list[Segmented]:
-        """Recordings (the seconds given of each), cut and segmented; damaged ones become `problems`."""
+        """Recordings (the seconds given of each), cut and segmented once; damaged ones become `problems`."""
         found = []
         for recording, seconds in parts:
+            key = (recording.path, seconds)
             try:
-                found.append(segment(recording, self.options.settings, self.segmentation, seconds))
+                if key not in self._segmented:
+                    settings = self.options.settings
+                    self._segmented[key] = segment(recording, settings, self.segmentation, seconds)
+                found.append(self._segmented[key])
             except CorpusError as error:
                 self.problems += [str(error)] if str(error) not in self.problems else []
         if not found:
@@ -189,7 +193,7 @@ class Run:
     def streams(self) -> list[tuple[Any, list[Item]]]:
         """The files that the latency rounds go through, segmented."""
         with self._all_cores():
-            files = self.segmented(scoring.take(self.recordings, LATENCY_SECONDS))
+            files = self.segmented(scoring.take(self.recordings, QUICK_SECONDS))
         return [(file, items(file)) for file in files]
 
     def rounds(self, kind: str, name: str) -> list[float]:
@@ -237,7 +241,7 @@ class Run:
             "cpus": list(self.threads.cpus),
             "embedding": str(variants.provenance_of(self.root)),
             "segmentation": self._segmentation_name(),
-            "timed_on": [recording.name for recording, _ in scoring.take(self.recordings, LATENCY_SECONDS)],
+            "timed_on": [recording.name for recording, _ in scoring.take(self.recordings, QUICK_SECONDS)],
             "scored_on": [recording.name for recording, _ in self.scored_parts],
             "settings": vars(self.options.settings),
         }

@@ -169,7 +169,7 @@ def test_answer_is_the_fastest_within_tolerance() -> None:
 def test_answer_leaves_out_random_weights_and_what_was_not_scored() -> None:
     said = answer(KIND, SCORES, TOLERANCES, TRAINED | {"quicker": False})
     assert said.startswith("Answer: quick is the fastest")
-    assert "quicker (random weights)" in said
+    assert "quicker (untrained)" in said
     unscored = {name: score for name, score in SCORES.items() if name != "quicker"}
     said = answer(KIND, unscored, TOLERANCES, TRAINED)
     assert said.startswith("Answer: quick is the fastest")
