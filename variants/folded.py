@@ -37,7 +37,7 @@ def fold_into_convolution(scale: torch.Tensor, shift: torch.Tensor, layer: nn.Co
 
 
 @variant("folded", title="folded", exact=True, default=False)
-@variant("shared-folded", title="shared trunk, folded", parent="shared-trunk", exact=True, default=False)
+@variant("shared-folded", title="shared trunk, folded", parent="shared-trunk", exact=True)
 @variant("distilled-folded", title="+ folding", parent="distilled", exact=True, tolerance=6.0, default=False)
 @variant(
     "distilled-shared-folded",

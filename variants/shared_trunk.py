@@ -58,7 +58,7 @@ def run_lengths(waveforms: torch.Tensor) -> list[int]:
     return sizes
 
 
-@variant("shared-trunk", title="shared trunk", exact=True, default=False)
+@variant("shared-trunk", title="shared trunk", exact=True)
 @variant("distilled-shared-trunk", title="+ shared trunk", parent="distilled", exact=True, tolerance=6.0, default=False)
 def share(model: nn.Module) -> nn.Module:
     """The trunk once per chunk, the pooling of all its speakers in matrix products."""
