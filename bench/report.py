@@ -19,7 +19,7 @@ from .results import TWIN, Kind, Latency
 from .statistics import Ratio, show_interval
 from .threads import Threads
 
-WIDTH = 172
+WIDTH = 200
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
 
 
