@@ -48,17 +48,23 @@ def load(kind: str, source: str = "bundled", trust: bool = False) -> nn.Module:
     raise UserError(f"--{kind} {source}: no such file, and not a Hugging Face id of the form owner/name")
 
 
+def checked(path: Path) -> str:
+    """SHA-256 of a shipped file; UserError if it is not the one that SHA256SUMS beside it lists."""
+    lines = (path.parent / "SHA256SUMS").read_text().splitlines()
+    known = {name: digest for digest, name in (line.split() for line in lines)}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != known.get(path.name):
+        raise UserError(f"bundled {path.stem}: {path} is damaged (SHA-256 differs from SHA256SUMS); reinstall it")
+    return digest
+
+
 def _bundled(kind: str) -> nn.Module:
     """The shipped weights in pyannote's stock class; their SHA-256 is checked first."""
     from safetensors import SafetensorError, safe_open
 
     path = WEIGHTS / f"{kind}.safetensors"
     try:
-        lines = (WEIGHTS / "SHA256SUMS").read_text().splitlines()
-        known = {name: digest for digest, name in (line.split() for line in lines)}
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != known.get(path.name):
-            raise UserError(f"bundled {kind}: {path} is damaged (SHA-256 differs from SHA256SUMS); reinstall it")
+        digest = checked(path)
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
@@ -101,7 +107,7 @@ def _architecture(kind: str, module: str, name: str, where: str, trust: bool) ->
 
 
 @contextlib.contextmanager
-def _safe_globals() -> Iterator[None]:
+def safe_globals() -> Iterator[None]:
     """Let `torch.load(weights_only=True)` read the plain-data classes that every pyannote checkpoint holds."""
     from pyannote.audio.core.task import Problem, Resolution, Specifications
     from torch.torch_version import TorchVersion
@@ -132,7 +138,7 @@ def _checkpoint(kind: str, path: Path, source: str, trust: bool) -> nn.Module:
     if path.is_dir():
         path = path / "pytorch_model.bin"
     where = f"--{kind} {source}"
-    with _trusting() if trust else _safe_globals(), warnings.catch_warnings():
+    with _trusting() if trust else safe_globals(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions older than ours; pyannote warns and loads
         try:
             content = torch.load(path, map_location="cpu", weights_only=not trust)

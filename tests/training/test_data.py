@@ -13,6 +13,7 @@ from variants.training.data import (
     DataError,
     hold_out,
     read_conversations,
+    read_protocol,
     read_speech,
     single_speaker_speech,
 )
@@ -82,3 +83,27 @@ def test_unusable_data_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.rttm").write_text("SPEAKER broken 1 zero 3.0\n")
     with pytest.raises(DataError, match=r"broken\.rttm:1: not an RTTM line"):
         read_conversations(tmp_path)
+
+
+def test_protocol_of_pyannote_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyannote.database import registry
+
+    write(tmp_path / "audio" / "meeting.wav", seconds=4)
+    (tmp_path / "meeting.rttm").write_text(
+        "SPEAKER meeting 1 0.5 2.0 <NA> <NA> ann <NA> <NA>\nSPEAKER meeting 1 2.0 1.5 <NA> <NA> bob <NA> <NA>\n"
+    )
+    (tmp_path / "train.txt").write_text("meeting\n")
+    (tmp_path / "database.yml").write_text(
+        "Databases:\n  Made: audio/{uri}.wav\n"
+        "Protocols:\n  Made:\n    SpeakerDiarization:\n      tiny:\n"
+        "        train:\n          uri: train.txt\n          annotation: meeting.rttm\n"
+    )
+    for field in ("sources", "databases"):
+        monkeypatch.setattr(registry, field, dict(getattr(registry, field)))
+    registry.load_database(tmp_path / "database.yml")
+    (conversation,) = read_protocol("Made.SpeakerDiarization.tiny")
+    assert conversation.name == "meeting"
+    assert list(conversation.turns) == [Turn("ann", 0.5, 2.5), Turn("bob", 2.0, 3.5)]
+    assert len(conversation.audio.read()) == 4 * 16000
+    with pytest.raises(DataError, match=r"Other\.SpeakerDiarization\.none: .*database\.yml"):
+        read_protocol("Other.SpeakerDiarization.none")

@@ -8,7 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from variants.training import embedding, segmentation
+from variants.distilled import load_student
+from variants.loading import load
+from variants.training import distill, embedding, segmentation
 from variants.training.__main__ import main
 from variants.training.data import read_speech
 from variants.training.evaluate import chunks
@@ -26,10 +28,13 @@ SEGMENTATION = [
     "--dev-stretches",
     "1",
 ]
+DISTILL = ["distill", "--batch-seconds", "3", "--crop", "0.9", "--dev-speakers", "2", "--average", "0.5"]
 COMMON = ["--epoch-steps", "3", "--workers", "0", "--accelerator", "cpu", "--copies", "1"]
 RECIPES = {
     "embedding": (EMBEDDING, embedding.EmbeddingBatches),
     "segmentation": (SEGMENTATION, segmentation.SegmentationBatches),
+    "distill": (DISTILL, distill.DistillationBatches),
+    "distill --lambda": ([*DISTILL, "--start", "scratch", "--lambda", "10", "--keep"], distill.DistillationBatches),
 }
 
 
@@ -74,6 +79,10 @@ def test_resumed_recipe_ends_where_one_run_would(
     exported = tmp_path / "out.safetensors"
     assert main(["export", str(whole / "best.ckpt"), "--out", str(exported)]) == 0
     assert type(load_network(exported)).__name__ in ("XVectorSincNet", "PyanNet")
+    if recipe.startswith("distill"):
+        assert load_student(load("embedding"), exported) is not None  # which checks whose student it is
+    kept = {path.name for path in halves.glob("step=*.ckpt")}
+    assert kept == ({"step=3.ckpt", "step=6.ckpt", "step=9.ckpt"} if "--keep" in RECIPES[recipe][0] else set())
 
 
 def falls(objective: torch.nn.Module, batch: dict[str, torch.Tensor]) -> bool:

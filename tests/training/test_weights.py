@@ -11,6 +11,7 @@ import torch
 import bench
 import variants
 from variants.architecture import PyanNet, XVectorSincNet
+from variants.loading import load
 from variants.training.data import Clip, read_conversations, read_rttm, single_speaker_speech
 from variants.training.evaluate import chunks, evaluate_embedding, segmentation_error
 from variants.training.segmentation import activity
@@ -23,7 +24,8 @@ SAMPLE = Path(pyannote.audio.__file__).parent / "sample"
 
 def test_checksums_and_cards() -> None:
     listed = dict(reversed(line.split()) for line in (WEIGHTS / "SHA256SUMS").read_text().splitlines())
-    assert {"embedding.safetensors", "segmentation.safetensors"} <= set(listed)
+    assert set(listed) == {f"{kind}.safetensors" for kind in ("embedding", "segmentation", "student")}
+    assert sum((WEIGHTS / name).stat().st_size for name in listed) < 25e6
     for name, digest in listed.items():
         assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == digest
         card = (WEIGHTS / name).with_suffix(".md").read_text()
@@ -54,3 +56,16 @@ def test_shipped_embedding_tells_unseen_voices_apart() -> None:
         for network in (load_network(WEIGHTS / "embedding.safetensors"), XVectorSincNet().eval())
     )
     assert trained < 0.5 * untrained
+
+
+@torch.no_grad()
+def test_shipped_student_follows_its_teacher() -> None:
+    teacher = load("embedding")
+    student = variants.build("distilled", teacher)
+    provenance = variants.provenance_of(student)
+    assert provenance is not None
+    assert (provenance.source, provenance.trained) == ("bundled student", True)
+    waveform = torch.from_numpy(Clip(EMBEDDED / "dev" / "survey.flac", 0.0, 50.0).read())
+    chunks_of_5_s = waveform.unflatten(0, (-1, 1, 80_000))
+    embeddings = [model.eval()(chunks_of_5_s) for model in (student, teacher)]
+    assert torch.nn.functional.cosine_similarity(*embeddings).min() > 0.97

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from variants.architecture import PyanNet, XVectorSincNet
+from variants.errors import UserError
 from variants.training import data, evaluate, segmentation, weights
 from variants.training.embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective, augment
-from variants.training.features import stored
+from variants.training.features import freeze_front, stored
 
 
 def _conversations(args: argparse.Namespace) -> list[data.Conversation]:
@@ -31,12 +32,6 @@ def _speech(args: argparse.Namespace) -> data.Speech:
     return speech
 
 
-def _freeze_front(network: XVectorSincNet | PyanNet) -> None:
-    """No gradient for what the stored features have already gone through."""
-    network.sincnet.wav_norm1d.requires_grad_(False)
-    network.sincnet.conv1d[0].requires_grad_(False)
-
-
 def train_embedding(args: argparse.Namespace) -> None:
     from variants.training.fit import checkpoint_to_resume, fit
 
@@ -50,7 +45,7 @@ def train_embedding(args: argparse.Namespace) -> None:
     if args.init:
         network.load_state_dict(weights.load_network(args.init).state_dict())
     if args.copies:
-        _freeze_front(network)
+        freeze_front(network)
         settings = {"recipe": "embedding", "seed": args.seed, "copies": args.copies, "speeds": SPEEDS}
         settings["clips"] = [str(clip) for clip, _, _ in source.items]
         batch_source = stored(args.cache or args.out, settings, source, network.sincnet.front, args.workers)
@@ -81,7 +76,7 @@ def train_segmentation(args: argparse.Namespace) -> None:
     simulated = segmentation.SimulatedStretches(train, args.stretches, seed)
     real = [talk for talk in _conversations(args) if talk.name not in args.exclude]
     mixed = segmentation.RealStretches([talk for talk in real if talk.name not in args.dev], args.copies, seed)
-    _freeze_front(network)
+    freeze_front(network)
     folder, front = args.cache or args.out, network.sincnet.front
     settings: dict[str, object] = {"recipe": "segmentation", "seed": seed, "speakers": sorted(train)}
     simulated_store = stored(folder, settings | {"stretches": args.stretches}, simulated, front, args.workers)
@@ -104,6 +99,20 @@ def train_segmentation(args: argparse.Namespace) -> None:
     fit(segmentation.SegmentationObjective(network), batches, validate, "dev_error", args)
 
 
+def train_student(args: argparse.Namespace) -> None:
+    from variants.training import distill, student
+    from variants.training.fit import checkpoint_to_resume
+
+    checkpoint_to_resume(args)  # complains before the work of preparing
+    teacher = student.load_teacher(args.teacher)
+    if args.protocol and args.factor is not None:
+        from variants.training import arcface_task
+
+        arcface_task.train(teacher, args)
+    else:
+        distill.train(teacher, _speech(args), args)
+
+
 def evaluate_embedding(args: argparse.Namespace) -> None:
     result = evaluate.evaluate_embedding(
         weights.load_network(args.weights), data.read_speech(args.speech), args.seconds
@@ -117,7 +126,7 @@ def evaluate_segmentation(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    weights.export(weights.load_network(args.checkpoint), args.out)
+    weights.export(weights.load_network(args.checkpoint), args.out, weights.taught_by(args.checkpoint))
     print(f"{args.out}: {args.out.stat().st_size / 2**20:.2f} MiB")
 
 
@@ -152,6 +161,29 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=int, default=20, help="conversations simulated from these")
 
+    recipe = command("distill", train_student, "Teach the reduced student (docs/distillation.md).")
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=600, lr=1e-4)
+    recipe.add_argument("--teacher", default="bundled", metavar="FILE", help="bundled, or as pytest's --embedding")
+    recipe.add_argument("--start", choices=["teacher", "scratch"], default="teacher", help="the student's first layers")
+    recipe.add_argument("--pooling", choices=["weighted", "plain"], default="weighted", help="weighted: as DIART does")
+    recipe.add_argument(
+        "--frames",
+        type=float,
+        default=0.1,
+        help="weight of the helper loss on the levels' outputs, if from the teacher",
+    )
+    recipe.add_argument(
+        "--lambda",
+        dest="factor",
+        type=float,
+        metavar="FACTOR",
+        help="the paper's way: ArcFace plus FACTOR times the distance; a --protocol then goes through pyannote's task",
+    )
+    recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
+    recipe.add_argument("--crop", type=float, metavar="SECONDS", help="default: 5 (weighted), 2 (plain)")
+    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+
     part = command("evaluate", lambda _: None, "Figures of merit of trained weights.")
     kinds = part.add_subparsers(required=True, metavar="KIND")
     kind = kinds.add_parser("embedding", help="equal error rate on short segments")
@@ -181,7 +213,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--copies",
         type=int,
         default=4,
-        help="augmented copies to store sinc features of; 0: augment each crop anew, train the sinc filters",
+        help="augmented copies to store sinc features of; 0: augment each crop anew (`embedding`: train the filters)",
     )
 
 
@@ -192,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(args.threads)
     try:
         args.run(args)
-    except data.DataError as error:
+    except (data.DataError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

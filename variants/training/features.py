@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from variants.architecture import FRONT_RATE
+from variants.architecture import FRONT_RATE, PyanNet, XVectorSincNet
 
 CHANNELS = 80
 
@@ -46,6 +46,12 @@ class FeatureStore:
             features = np.tile(features, (-(-length // len(features)), 1))
         first = rng.integers(len(features) - length + 1)
         return features[first : first + length].astype(np.float32)
+
+
+def freeze_front(network: XVectorSincNet | PyanNet) -> None:
+    """No gradient for what the stored features have already gone through."""
+    network.sincnet.wav_norm1d.requires_grad_(False)
+    network.sincnet.conv1d[0].requires_grad_(False)
 
 
 def stored(

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int, lr: float) -> Non
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="logs and checkpoints")
     parser.add_argument("--steps", type=int, default=steps, help="optimiser steps in all (default %(default)s)")
     parser.add_argument("--epoch-steps", type=int, default=100, help="steps between checkpoints")
+    parser.add_argument("--keep", action="store_true", help="keep every checkpoint, as OUT/step=N.ckpt")
     parser.add_argument("--lr", type=float, default=lr, help="peak learning rate (default %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--average", type=float, default=0.99, help="decay of the averaged weights")
@@ -116,11 +117,13 @@ def fit(
     """
     best = ModelCheckpoint(args.out, "best", monitor=monitor, mode="min", enable_version_counter=False)
     last = ModelCheckpoint(args.out, "last", enable_version_counter=False)
+    # all are kept, whatever their order; the other `mode` tells Lightning that it is not `best`
+    every = [ModelCheckpoint(args.out, "{step}", monitor=monitor, mode="max", save_top_k=-1)] if args.keep else []
     trainer = L.Trainer(
         max_steps=args.steps,
         accelerator=args.accelerator,
         devices=args.devices,
-        callbacks=[best, last, EMAWeightAveraging(decay=args.average), TQDMProgressBar(refresh_rate=10)],
+        callbacks=[best, last, *every, EMAWeightAveraging(decay=args.average), TQDMProgressBar(refresh_rate=10)],
         logger=[CSVLogger(args.out, "log"), TensorBoardLogger(args.out, "log")],
         gradient_clip_val=5.0,
         log_every_n_steps=1,

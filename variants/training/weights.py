@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from variants.architecture import PyanNet, XVectorSincNet
+from variants.distilled import reduce
 from variants.training.data import DataError
 
 # what pyannote.audio must be told to build the same network
@@ -60,6 +61,8 @@ def load_network(path: Path) -> nn.Module:
     """The network whose weights a checkpoint or a safetensors file holds, float32, in evaluation mode."""
     state = _read(path)
     network: nn.Module = PyanNet() if any(key.startswith("lstm") for key in state) else XVectorSincNet()
+    if any(key.startswith("tdnns") for key in state) and "tdnns.12.weight" not in state:
+        network = reduce(network)  # a student has one level less
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -67,11 +70,22 @@ def load_network(path: Path) -> nn.Module:
     return network.eval()
 
 
-def export(network: nn.Module, path: Path) -> None:
-    """Write the weights as float16 safetensors with pyannote.audio's keys, atomically."""
+def taught_by(path: Path) -> str | None:
+    """SHA-256 of the teacher's file, if `path` is a checkpoint of a student."""
+    digest = torch.load(path, map_location="cpu", weights_only=True)["state_dict"].get("objective.teacher_sha256")
+    return None if digest is None else bytes(map(int, digest.tolist())).hex()
+
+
+def export(network: nn.Module, path: Path, teacher_sha256: str | None = None) -> None:
+    """Write the weights as float16 safetensors with pyannote.audio's keys, atomically.
+
+    Those of a student name the teacher that they belong to, instead of a class of pyannote.audio's.
+    """
     architecture, hyperparameters = PYANNOTE[type(network)]
     state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
     metadata = {"architecture": architecture, "hyperparameters": json.dumps(hyperparameters)}
+    if teacher_sha256 is not None:
+        metadata = {"architecture": "variants.distilled", "teacher_sha256": json.dumps(teacher_sha256)}
     partial = path.with_name(path.name + ".part")
     save_file(state, partial, metadata)
     partial.replace(path)
