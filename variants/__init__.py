@@ -1,9 +1,21 @@
 """What is measured: the registry of embedding model variants, one file per technique."""
 
-from . import baseline, distilled, pruned, fused, int8, onnx, shared_trunk, folded  # noqa: F401, I001 - in this order
+from . import baseline, distilled, pruned, fused, int8, onnx, shared_trunk, folded, onnx_tuned, compiled, vino  # noqa: F401, I001 - in this order
+from . import cached, segmentation, best_exact  # noqa: F401 - after those they build on
 from .errors import UnavailableError, UserError
 from .provenance import Provenance, provenance_of
-from .registry import Variant, ancestry, as_embedding_model, build, get, names, select, variant
+from .registry import (
+    Variant,
+    ancestry,
+    as_embedding_model,
+    as_segmentation_model,
+    build,
+    get,
+    names,
+    require,
+    select,
+    variant,
+)
 
 __all__ = [
     "Provenance",
@@ -12,10 +24,12 @@ __all__ = [
     "Variant",
     "ancestry",
     "as_embedding_model",
+    "as_segmentation_model",
     "build",
     "get",
     "names",
     "provenance_of",
+    "require",
     "select",
     "variant",
 ]

@@ -38,13 +38,13 @@ def fold_into_convolution(scale: torch.Tensor, shift: torch.Tensor, layer: nn.Co
 
 @variant("folded", title="folded", exact=True, default=False)
 @variant("shared-folded", title="shared trunk, folded", parent="shared-trunk", exact=True)
-@variant("distilled-folded", title="+ folding", parent="distilled", exact=True, tolerance=6.0, default=False)
+@variant("distilled-folded", title="+ folding", parent="distilled", exact=True, tolerance=1.0, default=False)
 @variant(
     "distilled-shared-folded",
     title="+ shared trunk, folding",
     parent="distilled-shared-trunk",
     exact=True,
-    tolerance=6.0,
+    tolerance=1.0,
     default=False,
 )
 def fold(model: nn.Module) -> nn.Module:

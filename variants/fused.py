@@ -13,7 +13,7 @@ from .registry import variant
     parent="distilled",
     paper="+ layer fusion",
     exact=True,
-    tolerance=6.0,
+    tolerance=1.0,
 )
 def fuse(model: nn.Module) -> nn.Module:
     """Each (Conv1d, ReLU) pair of the TDNN becomes one `ConvReLU1d`."""

@@ -12,7 +12,8 @@ from .registry import variant
     title="+ int8 quantization",
     parent="distilled",
     paper="+ int8 quantization",
-    tolerance=6.0,
+    tolerance=1.0,
+    exported_by="distilled",
 )
 def quantize(model: nn.Module) -> nn.Module:
     """`quantize_dynamic` with its defaults: linear layers hold int8 weights, all else stays in float."""

@@ -8,6 +8,41 @@ EPSILON = 1e-8  # pyannote's, in both denominators of its StatsPool
 CANCELLATION = 1e-2  # effective degrees of freedom per weight below which even centred products cancel
 
 
+def denominators(total: torch.Tensor, squares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """pyannote's denominators of mean and variance, from the sums of weights and of their squares."""
+    v1 = total + EPSILON
+    return v1, v1 - squares / v1 + EPSILON
+
+
+def pool_products(
+    first: torch.Tensor, second: torch.Tensor, offset: torch.Tensor, total: torch.Tensor, squares: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (..., 2 features) out of products with weights.
+
+    first, second: (..., features), the weights' products with the features less `offset` and with the squares of that.
+    total, squares: (..., 1), sums of the weights and of their squares. Also returns which rows (..., 1) these products
+    cannot serve: with weight on about one frame only, next to nothing is left to divide by, and `pool_directly` must
+    do as pyannote does.
+    """
+    v1, free = denominators(total, squares)
+    mean = (first + offset * total) / v1
+    # The stock mean divides by sum(w) + 1e-8, so it lies `EPSILON / v1` of the offset short of the weighted mean,
+    # which enters its variance, too.
+    short = (first - offset * EPSILON) / v1
+    variance = (second - 2 * short * first + torch.square(short) * total) / free
+    return torch.cat([mean, torch.sqrt(variance.clamp(min=0))], dim=-1), free < CANCELLATION * v1
+
+
+def pool_directly(
+    sequences: torch.Tensor, rows: torch.Tensor, total: torch.Tensor, squares: torch.Tensor
+) -> torch.Tensor:
+    """pyannote's pooling, step by step: (n, features, frames), weights (n, frames), sums (n, 1) -> (n, 2 features)."""
+    v1, free = denominators(total, squares)
+    mean = (sequences * rows.unsqueeze(1)).sum(dim=2) / v1
+    spread = torch.square(sequences - mean.unsqueeze(2)) * rows.unsqueeze(1)
+    return torch.cat([mean, torch.sqrt(spread.sum(dim=2) / free)], dim=1)
+
+
 class ProductPool(nn.Module):
     """pyannote's `StatsPool` of scale x + shift, all speakers of a waveform in two matrix products of x.
 
@@ -28,27 +63,17 @@ class ProductPool(nn.Module):
         rows = weights if weights.dim() == 3 else weights.unsqueeze(1)
         if rows.shape[-1] != sequences.shape[-1]:
             rows = F.interpolate(rows, size=sequences.shape[-1], mode="nearest")
-        total = rows.sum(dim=2, keepdim=True)  # (batch, speakers, 1)
-        v1 = total + EPSILON
-        free = v1 - torch.square(rows).sum(dim=2, keepdim=True) / v1 + EPSILON
-        # A plain E[x^2] - E[x]^2 would cancel: centre each channel first. The stock mean divides by sum(w) + 1e-8, so
-        # it lies `EPSILON / v1` of the centre short of the weighted mean, which enters its variance, too.
+        # A plain E[x^2] - E[x]^2 would cancel: centre each channel first.
         centre = sequences.mean(dim=2, keepdim=True)
         centred = sequences - centre
         first = (rows @ centred.transpose(1, 2)) * self.scale  # (batch, speakers, features)
-        second = (rows @ torch.square(centred).transpose(1, 2)) * torch.square(self.scale)
+        second = (rows @ centred.square_().transpose(1, 2)) * torch.square(self.scale)
         offset = centre.transpose(1, 2) * self.scale + self.shift
-        mean = (first + offset * total) / v1
-        short = (first - offset * EPSILON) / v1
-        variance = (second - 2 * short * first + torch.square(short) * total) / free
-        std = torch.sqrt(variance.clamp(min=0))
-        # Speech in about one frame only leaves next to nothing to divide by: do as pyannote does.
-        few = (free < CANCELLATION * v1).squeeze(2)
-        for batch, speaker in few.nonzero().tolist():
+        total, squares = rows.sum(dim=2, keepdim=True), torch.square(rows).sum(dim=2, keepdim=True)
+        pooled, few = pool_products(first, second, offset, total, squares)
+        batch, speaker = few.squeeze(2).nonzero(as_tuple=True)
+        if len(batch):
             mapped = sequences[batch] * self.scale[:, None] + self.shift[:, None]
-            centre_here = (mapped * rows[batch, speaker]).sum(dim=1) / v1[batch, speaker]
-            residue = torch.square(mapped - centre_here[:, None]) * rows[batch, speaker]
-            mean[batch, speaker] = centre_here
-            std[batch, speaker] = torch.sqrt(residue.sum(dim=1) / free[batch, speaker])
-        pooled = torch.cat([mean, std], dim=2)
+            sums = total[batch, speaker], squares[batch, speaker]
+            pooled[batch, speaker] = pool_directly(mapped, rows[batch, speaker], *sums)
         return pooled if weights.dim() == 3 else pooled.squeeze(1)

@@ -22,7 +22,7 @@ def sparsity(module: nn.Module) -> float:
     title="+ structured pruning",
     parent="distilled",
     paper="+ structured pruning",
-    tolerance=6.0,
+    tolerance=1.0,
 )
 def prune_structured(model: nn.Module) -> nn.Module:
     """`ln_structured(amount=1, n=2, dim=0)`: the integer 1 zeroes ONE output channel of each layer."""
@@ -37,7 +37,7 @@ def prune_structured(model: nn.Module) -> nn.Module:
     title="+ unstructured pruning",
     parent="distilled",
     paper="+ unstructured pruning",
-    tolerance=6.0,
+    tolerance=1.0,
 )
 def prune_unstructured(model: nn.Module) -> nn.Module:
     """`global_unstructured(L1Unstructured, amount=0.3)`: zeroes the smallest 30 % of all these weights."""

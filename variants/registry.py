@@ -24,7 +24,11 @@ class Variant:
     title: for the tables. parent: whose model `build` receives (None: the loaded embedding model itself).
     paper: the row of the DIART paper's Table III that it reproduces. exact: same embeddings as its parent's, up
     to rounding. tolerance: highest accepted DER increase over the baseline, in points. needs: packages that
-    must be importable. default: measured without being named. pinned: obeys the run's thread settings.
+    must be importable. default: measured without being named. pinned: obeys the run's thread settings. probe: raises
+    UnavailableError for whatever else is missing. model: "embedding" or "segmentation", whichever it is a variant of.
+    exported_by: the variant to export as ONNX instead of this one, if one file cannot hold it (it keeps work from
+    chunk to chunk, or is two models). segmentation: the segmentation variant that a whole-pipeline variant brings
+    along; it also gets the lean blocks (`variants.blocks`).
     """
 
     name: str
@@ -37,6 +41,10 @@ class Variant:
     needs: tuple[str, ...]
     default: bool
     pinned: bool
+    probe: Callable[[], None] = lambda: None
+    model: str = "embedding"
+    exported_by: str | None = None
+    segmentation: str | None = None
 
 
 EXACT_TOLERANCE = 0.05  # DER points that rounding alone may move
@@ -54,6 +62,10 @@ def variant(
     needs: Iterable[str] = (),
     default: bool = True,
     pinned: bool = True,
+    probe: Callable[[], None] = lambda: None,
+    model: str = "embedding",
+    exported_by: str | None = None,
+    segmentation: str | None = None,
 ) -> Callable[[Build], Build]:
     """Register the decorated function, which takes the parent's model (its own copy) and returns the variant's.
 
@@ -69,33 +81,34 @@ def variant(
             raise ValueError(f"variant {name!r} is not exact: declare its tolerance in DER points")
         points = EXACT_TOLERANCE if tolerance is None else tolerance
         _registry[name] = Variant(
-            name, build, title or name, parent, paper, exact, points, tuple(needs), default, pinned
-        )
+            name, build, title or name, parent, paper, exact, points, tuple(needs), default, pinned,
+            probe, model, exported_by, segmentation,
+        )  # fmt: skip
         return build
 
     return register
 
 
-def names() -> list[str]:
-    """All registered names, in order of registration."""
-    return list(_registry)
+def names(model: str = "embedding") -> list[str]:
+    """All registered names of variants of that model, in order of registration."""
+    return [name for name, v in _registry.items() if v.model == model]
 
 
-def get(name: str) -> Variant:
-    """The variant of that name; UserError that lists the known ones."""
-    try:
-        return _registry[name]
-    except KeyError:
-        raise UserError(f"unknown variant {name!r}; known are: {', '.join(names())}") from None
+def get(name: str, model: str | None = None) -> Variant:
+    """The variant of that name (and of that model, if given); UserError that lists the known ones."""
+    found = _registry.get(name)
+    if found is None or model not in (None, found.model):
+        raise UserError(f"unknown variant {name!r}; known are: {', '.join(names(model or 'embedding'))}")
+    return found
 
 
 def select(spec: str | None) -> list[Variant]:
     """Variants for a `--variants` value: None for the default ones, "all", or names with commas between."""
     if spec is None:
-        return [v for v in _registry.values() if v.default]
+        return [get(name) for name in names() if get(name).default]
     if spec.strip() == "all":
-        return list(_registry.values())
-    chosen = [get(name.strip()) for name in spec.split(",") if name.strip()]
+        return [get(name) for name in names()]
+    chosen = [get(name.strip(), "embedding") for name in spec.split(",") if name.strip()]
     if not chosen:
         raise UserError(f"--variants names none; known are: {', '.join(names())}")
     return list(dict.fromkeys(chosen))
@@ -114,23 +127,39 @@ def ancestry(name: str) -> list[Variant]:
     return chain
 
 
+def require(name: str) -> None:
+    """Raise UnavailableError, naming what is missing, if `name` or an ancestor cannot run here; builds nothing."""
+    for entry in ancestry(name):
+        absent = [need for need in entry.needs if importlib.util.find_spec(need) is None]
+        if absent:
+            raise UnavailableError(f"variant {name!r} needs {', '.join(absent)}: pip install {' '.join(absent)}")
+        entry.probe()
+
+
 def build(name: str, root: Any) -> Any:
     """Build variant `name` from the loaded embedding model `root`, which stays untouched.
 
     Raises UnavailableError, naming what is missing, if the variant or an ancestor cannot run here.
     """
-    chain = ancestry(name)
-    for entry in chain:
-        absent = [need for need in entry.needs if importlib.util.find_spec(need) is None]
-        if absent:
-            raise UnavailableError(f"variant {name!r} needs {', '.join(absent)}: pip install {' '.join(absent)}")
+    require(name)
     model = copy.deepcopy(root)
-    for entry in chain:
+    for entry in ancestry(name):
         origin = provenance_of(model)
         model = entry.build(model)
         if origin is not None and provenance_of(model) is None:
             stamp(model, origin)
     return model
+
+
+def as_segmentation_model(model: Any) -> Any:
+    """Wrap a built segmentation model for DIART: a loaded `diart.models.SegmentationModel`."""
+    from diart.models import PowersetAdapter, SegmentationModel
+
+    if getattr(getattr(model, "specifications", None), "powerset", False):
+        model = PowersetAdapter(model)
+    wrapped = SegmentationModel(lambda: model)
+    wrapped.load()
+    return wrapped
 
 
 def as_embedding_model(model: Any) -> Any:

@@ -1,0 +1,75 @@
+"""`python -m variants list | export`: what there is and whether it runs here; a variant as one ONNX file."""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .errors import UnavailableError, UserError
+from .exporting import export_variant
+from .loading import load
+from .registry import require, select
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    parser = argparse.ArgumentParser(prog="python -m variants", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    listing = commands.add_parser("list", help="all variants, what they need, and whether they run here")
+    listing.set_defaults(run=show)
+    exporting = commands.add_parser("export", help="one variant as one ONNX file")
+    exporting.set_defaults(run=export)
+    exporting.add_argument("name", metavar="NAME")
+    exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
+    exporting.add_argument("--embedding", default="bundled", metavar="MODEL", help="as for pytest bench")
+    exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
+    exporting.add_argument(
+        "--der", type=float, metavar="POINTS", help="measured DER increase (default: the newest in --benchmarks)"
+    )
+    exporting.add_argument(
+        "--benchmarks", type=Path, default=Path(".benchmarks"), metavar="DIR", help="stored runs (default: .benchmarks)"
+    )
+    given = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")  # of the libraries' own dependencies
+    try:
+        given.run(given)
+    except UserError as error:
+        print(f"variants: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def show(given: argparse.Namespace) -> None:
+    """Print the table of all variants."""
+    table = Table("variant", "parent", "embeddings", "DER tolerance", "needs", "measured", "here", "ONNX file")
+    for entry in select("all"):
+        try:
+            require(entry.name)
+            here = "yes"
+        except UnavailableError as error:
+            here = f"no: {error}"
+        table.add_row(
+            entry.name,
+            entry.parent or "",
+            "as parent's" if entry.exact else "other",
+            f"{entry.tolerance:g}",
+            ", ".join(entry.needs),
+            "by default" if entry.default else "when named",
+            here,
+            entry.exported_by or entry.name,
+        )
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def export(given: argparse.Namespace) -> None:
+    """Write the file and print what its metadata say."""
+    root = load("embedding", given.embedding, given.trust_checkpoint)
+    notes = export_variant(given.name, root, given.out, given.der, given.benchmarks.rglob("*.json"))
+    print(f"{given.out}: " + ", ".join(f"{key} {value}" for key, value in notes.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""A variant in a live DIART pipeline, its segmentation variant and blocks included."""
+
+from typing import Any
+
+from .blocks import lean
+from .loading import load
+from .registry import as_embedding_model, as_segmentation_model, build, get
+
+
+def pipeline(name: str, embedding: str = "bundled", segmentation: str = "bundled", **settings: Any) -> Any:
+    """A `diart.SpeakerDiarization` that runs variant `name`.
+
+    embedding, segmentation: where the two models come from, as in `variants.loading.load`. settings: those of
+    `diart.SpeakerDiarizationConfig` (seconds; the thresholds above suit the bundled models). One stream at a time:
+    neither DIART's pipeline nor a cached convolution is thread-safe. Raises UserError.
+    """
+    import torch
+    from diart import SpeakerDiarization, SpeakerDiarizationConfig
+
+    other = get(name, "embedding").segmentation
+    segmenter = build(other or "segmentation", load("segmentation", segmentation))
+    config = SpeakerDiarizationConfig(
+        segmentation=as_segmentation_model(segmenter),
+        embedding=as_embedding_model(build(name, load("embedding", embedding))),
+        device=torch.device("cpu"),
+        **settings,
+    )
+    made = SpeakerDiarization(config)
+    return lean(made) if other is not None else made
