@@ -1,0 +1,150 @@
+"""`python -m bench.gate selfcheck`: how often the gate errs on the machine at hand."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+import variants
+from bench.cache import write_atomically
+from bench.measure import BLOCK
+from variants import UserError
+
+from .plugin import BUDGET
+from .selfcheck import SAME, SLOWED, Blocks, Outcome, Row, as_json, contaminated, from_json, replays, table
+
+UNLOADED, LOADED = "none", "a competing process"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    parser = argparse.ArgumentParser(prog="python -m bench.gate", description=__doc__)
+    command = parser.add_subparsers(required=True).add_parser("selfcheck", help="print the gate's operating curve")
+    add = command.add_argument
+    add("--variant", default="baseline", help="the variant to measure (default: baseline)")
+    add("--kind", choices=["model-only", "pipeline"], default="model-only")
+    add("--seconds", type=float, default=420, help="recording without load (default: 420)")
+    add("--loaded-seconds", type=float, default=240, help="recording beside a competing process (default: 240)")
+    add("--live", type=int, default=20, metavar="N", help="live runs of unchanged code (default: 20)")
+    add("--live-budget", type=float, default=30, metavar="S", help="seconds that each may take (default: 30)")
+    add("--replays", type=int, default=400, metavar="N", help="replayed runs of each kind (default: 400)")
+    add("--gate-budget", type=float, default=BUDGET, metavar="S", help=f"of a replayed run (default: {BUDGET:g})")
+    add("--threads", type=int, default=1, metavar="N")
+    add("--seed", type=int, default=0, metavar="N")
+    add("--json", type=Path, metavar="FILE", help="write what was recorded and what came of it")
+    add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: replay what --json wrote")
+    given = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")  # of the libraries' own dependencies
+    try:
+        selfcheck(given)
+    except UserError as error:
+        print(f"bench.gate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def selfcheck(given: argparse.Namespace) -> None:
+    """Record (or read), replay, and print the table in markdown."""
+    begin = time.monotonic()
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        if given.source is None:
+            saved = measured(given, bar)
+            if given.json is not None:  # before anything can go wrong with the replays
+                write_atomically(given.json, json.dumps(saved))
+        else:
+            saved = read(given.source)
+        rows = curve(saved, given, bar)
+    if given.json is not None:
+        write_atomically(given.json, json.dumps(saved | {"rows": [asdict(row) for row in rows]}))
+    facts = saved["conditions"]
+    print(f"`{saved['variant']}`, {saved['kind']}; {facts['cpu']}, {facts['threads']}; seed {given.seed}.")
+    for load, blocks in saved["recorded"].items():
+        share = contaminated(from_json(blocks))
+        print(f"Load: {load}: {len(blocks)} blocks recorded, {share:.1%} of them contaminated.")
+    minutes = (saved["seconds"] if given.source else time.monotonic() - begin) / 60
+    print(f"Recorded and run live in {saved['seconds'] / 60:.1f} minutes, all in {minutes:.1f}.\n")
+    print(table(rows))
+
+
+def measured(given: argparse.Namespace, bar: Progress) -> dict[str, Any]:
+    """Everything that takes the machine, as JSON values."""
+    from bench.machine import cpu_model
+    from bench.options import add_options, parse
+    from bench.run import Run
+
+    from .record import competitor, live, record, timed_copies
+
+    if given.live < 0 or given.replays < 1 or min(given.seconds, given.loaded_seconds, given.live_budget) < 0:
+        raise UserError("selfcheck: numbers must not be negative, and --replays at least 1")
+    variants.get(given.variant)
+    options = argparse.ArgumentParser()
+    add_options(options.add_argument)
+    values = vars(options.parse_args([])) | {"accuracy": "off", "threads": given.threads, "seed": given.seed}
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(parse(values.__getitem__), [given.variant], Path(folder), lambda *_: None)
+        run.prepare(True)
+        timed = timed_copies(run, given.kind, given.variant)
+        recorded = {}
+        for load, seconds in ((UNLOADED, given.seconds), (LOADED, given.loaded_seconds)):
+            task = bar.add_task(f"recording, load: {load}", total=1.0)
+
+            def show(done: float, task: Any = task) -> None:
+                bar.update(task, completed=done)
+
+            if load == UNLOADED:
+                recorded[load] = record(timed, given.kind, seconds, given.seed, show)
+            else:
+                with competitor(run.threads.cpus):
+                    recorded[load] = record(timed, given.kind, seconds, given.seed, show)
+            bar.update(task, completed=1.0)
+        outcomes = [
+            live(timed, given.kind, given.variant, number, given.live_budget)
+            for number in bar.track(range(given.live), description="live runs")
+        ]
+    return {
+        "variant": given.variant,
+        "kind": given.kind,
+        "conditions": {"cpu": cpu_model(), "threads": str(run.threads)},
+        "seconds": time.monotonic() - begin,
+        "recorded": {load: as_json(blocks) for load, blocks in recorded.items()},
+        "live": [asdict(outcome) for outcome in outcomes],
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What an earlier run wrote; UserError if it is no such file."""
+    try:
+        saved: dict[str, Any] = json.loads(path.read_text())
+        for blocks in saved["recorded"].values():
+            if any({*SAME, *SLOWED} - block.keys() for block in from_json(blocks)):
+                raise KeyError("a block lacks a subject")
+        _ = saved["live"], saved["variant"], saved["kind"], saved["conditions"], saved["seconds"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not what `selfcheck --json` writes ({error})") from None
+    return saved
+
+
+def curve(saved: dict[str, Any], given: argparse.Namespace, bar: Progress) -> list[Row]:
+    """Every line of the table: replays for each load, and the live runs."""
+    rows: list[Row] = []
+    for load, blocks in saved["recorded"].items():
+        task = bar.add_task(f"replaying, load: {load}", total=given.replays * (1 + len(SLOWED)))
+        found: Blocks = from_json(blocks)
+        step = lambda task=task: bar.advance(task)  # noqa: E731
+        rows += replays(found, load, given.replays, given.gate_budget, BLOCK, given.seed, step)
+    if saved["live"]:
+        rows.append(Row(UNLOADED, "live", 0.0, None, [Outcome(**outcome) for outcome in saved["live"]]))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""What else the machine did during a round, and the rule by which a block counts as contaminated.
+
+The rule is fixed before any run and knows no side: it judges the rounds of all subjects in a block together, and takes
+the block away from all of them. Single disturbed rounds stay, as a median of many bears them: judged one by one, they
+cost two thirds of the blocks on a shared machine without load, and all of them beside a competitor; judged together
+3 % and all. It looks at what the system says, never at durations, which would drop what is to be found.
+"""
+
+import contextlib
+import os
+import resource
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+STEAL = 0.05  # share of the wall time that the hypervisor took away (it counts in ticks of 10 ms)
+PRESSURE = 0.7  # share of the wall time in which some task of the machine waited for a CPU
+SWITCHES = 50.0  # involuntary context switches per second (a competitor on the same core forces 100 to 300)
+IDLE = 0.1  # share of the wall time in which no thread of the process had a CPU
+TOO_MANY = 0.5  # share of contaminated blocks above which a run says nothing
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Counters at one instant: seconds of wall and process CPU time, switches, seconds of steal and of pressure."""
+
+    wall: float
+    cpu: float
+    switches: int
+    steal: float
+    pressure: float | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a round cost besides its duration: the differences of two readings; pressure None where it is unknown."""
+
+    wall: float
+    cpu: float
+    switches: int
+    steal: float
+    pressure: float | None
+
+
+def read(cpus: Sequence[int] = ()) -> Reading:
+    """The counters now; steal is that of `cpus` (all, if empty). Takes some 0.1 ms: not to be called while timing."""
+    used = resource.getrusage(resource.RUSAGE_SELF)  # all threads of the process
+    return Reading(time.perf_counter(), time.process_time(), used.ru_nivcsw, _steal(cpus), _pressure())
+
+
+def between(before: Reading, after: Reading) -> Usage:
+    """What happened between two readings."""
+    known = before.pressure is not None and after.pressure is not None
+    return Usage(
+        after.wall - before.wall,
+        after.cpu - before.cpu,
+        after.switches - before.switches,
+        after.steal - before.steal,
+        after.pressure - before.pressure if known else None,  # type: ignore[operator]
+    )
+
+
+def total(used: Iterable[Usage]) -> Usage:
+    """The sum of several rounds; pressure is None if it is unknown of one."""
+    rounds = list(used)
+    pressures = [one.pressure for one in rounds if one.pressure is not None]
+    return Usage(
+        sum(one.wall for one in rounds),
+        sum(one.cpu for one in rounds),
+        sum(one.switches for one in rounds),
+        sum(one.steal for one in rounds),
+        sum(pressures) if len(pressures) == len(rounds) else None,
+    )
+
+
+def causes(turns: Sequence[tuple[Sequence[Usage], bool]]) -> list[str]:
+    """Why a block counts as contaminated; empty if it does not.
+
+    turns: the rounds of each subject in the block, and whether its variant is pinned. One that is not lets its own
+    threads compete for the CPUs that they are pinned to: switches and CPU time then say nothing about others.
+    """
+    everything = total(one for used, _ in turns for one in used)
+    own = total(one for used, pinned in turns if pinned for one in used)
+    found = []
+    if everything.steal > STEAL * everything.wall:
+        found.append("steal")
+    if everything.pressure is not None and everything.pressure > PRESSURE * everything.wall:
+        found.append("pressure")
+    if own.switches > max(1.0, SWITCHES * own.wall):
+        found.append("involuntary switches")
+    if own.cpu < (1 - IDLE) * own.wall:
+        found.append("CPU time below wall time")
+    return found
+
+
+def _steal(cpus: Sequence[int]) -> float:
+    """Seconds stolen from `cpus` (all, if empty) since boot; 0 where the system does not say."""
+    wanted = {f"cpu{cpu}" for cpu in cpus} or {"cpu"}
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        fields = [line.split() for line in Path("/proc/stat").read_text().splitlines() if line.startswith("cpu")]
+        return sum(int(field[8]) for field in fields if field[0] in wanted) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _pressure() -> float | None:
+    """Seconds since boot in which some task waited for a CPU; None where the system does not say."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(Path("/proc/pressure/cpu").read_text().partition("total=")[2].split()[0]) / 1e6
+    return None

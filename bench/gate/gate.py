@@ -1,0 +1,219 @@
+"""One gated run: what it compares, how it measures, and what it concludes."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bench
+import variants
+from bench.accuracy import Accuracy
+from bench.measure import BLOCK, LEAD, Measurement, Rounds
+from bench.quiet import wait_until_quiet
+from bench.results import TWIN
+from bench.run import Run
+from variants.errors import UserError
+
+from .against import Worker, checkout_of, worktree
+from .contamination import TOO_MANY
+from .session import NOW, STORED, Comparison, Judgement, Key, Recording, measure
+from .stored import Stored
+from .verdict import INCONCLUSIVE, REGRESSED
+from .worker import Block, Timed
+
+EXIT = {REGRESSED: 10, INCONCLUSIVE: 11}  # pytest's own end at 5
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A benchmark that fails whatever its latency: which, and why."""
+
+    kind: str
+    variant: str
+    why: str
+
+
+class Gate:
+    """Measures each kind of a run once, in place of `bench.measure.interleave`, and collects the verdicts.
+
+    benchmarks: the (kind, variant) that the user asked for. limits: threshold of each variant. stored: the run to
+    compare ratios with, if there is one. budget: seconds for each kind.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        benchmarks: Collection[tuple[str, str]],
+        limits: Mapping[str, float],
+        stored: Stored | None,
+        budget: float,
+        narrowed: bool = False,
+    ) -> None:
+        self.run, self.benchmarks, self.limits, self.stored = run, list(benchmarks), limits, stored
+        self.budget, self.narrowed = budget, narrowed
+        self.revision: str | None = None
+        self.recordings: dict[str, Recording] = {}
+        self.judgements: list[Judgement] = []
+        self.failures: list[Failure] = []
+        self.notes: list[str] = []
+        self.resources = contextlib.ExitStack()
+        self._sides: dict[str, Worker] = {}
+        self._timed: Timed | None = None
+        self.comparisons = self._with_stored() if stored is not None else []
+
+    def _with_stored(self) -> list[Comparison]:
+        """Comparisons with the stored run; what cannot be compared becomes a failure or a note."""
+        stored = self.stored
+        assert stored is not None
+        kinds = {"model-only", "pipeline"}
+        gone = stored.vanished(self.benchmarks, kinds, self.narrowed)
+        self.failures += [Failure(kind, name, why) for (kind, name), why in gone.items()]
+        differing = stored.differing(self.run.conditions())
+        found = []
+        for kind, name in self.benchmarks:
+            if (kind, name) not in stored.benchmarks:
+                self.notes.append(f"{kind} {name}: new, {stored.name} does not have it")
+            elif name in self.run.skipped:
+                self.failures.append(Failure(kind, name, f"stored, but skipped now: {self.run.skipped[name]}"))
+            elif differing:
+                self.failures.append(Failure(kind, name, f"measured under other conditions: {'; '.join(differing)}"))
+            elif name in self.run.models and name not in ("baseline", TWIN):
+                ratio, control = stored.ratios.get((kind, name)), stored.ratios.get((kind, TWIN))
+                if ratio is None:
+                    self.notes.append(f"{kind} {name}: {stored.name} has no ratio of it")
+                else:
+                    found.append(Comparison(kind, name, STORED, self.limits[name], ratio, control))
+        return found
+
+    def compare_with(self, revision: str, options: Mapping[str, Any]) -> None:
+        """Measure `revision` as well, in processes of its own; UserError if that cannot be done.
+
+        options: values of the command line, for both sides' processes. `close` ends them.
+        """
+        here = checkout_of(Path(bench.__file__).parent)
+        tree = self.resources.enter_context(worktree(here, revision))
+        names = list(dict.fromkeys(["baseline", TWIN, *(name for _, name in self.benchmarks)]))
+        for side, root in ((NOW, here), (revision, tree)):
+            worker = Worker(root, f"--against {revision}" if side else "the code as it is now", options, names)
+            self.resources.callback(worker.close)
+            self._sides[side] = worker
+        mine, theirs = self._sides[NOW], self._sides[revision]
+        foreign = [name for name in names if name in self.run.models and name not in {*mine.names, *mine.broken}]
+        if foreign:
+            raise UserError(f"--against: {', '.join(foreign)}: only what {here} registers exists in both revisions")
+        self.revision = revision
+        for kind in dict.fromkeys(kind for kind, _ in self.benchmarks):
+            asked = [name for k, name in self.benchmarks if k == kind and name != TWIN]
+            for name in dict.fromkeys(["baseline", *asked]):
+                if name in theirs.broken:
+                    self.notes.append(f"{kind} {name}: {revision} cannot run it ({theirs.broken[name]})")
+                elif name not in theirs.registered:
+                    self.notes.append(f"{kind} {name}: new since {revision}")
+                elif name in mine.names:
+                    self.comparisons.append(Comparison(kind, name, revision, self.limits[name]))
+            if not self.narrowed:
+                lost = [name for name in theirs.registered if name not in variants.names()]
+                self.failures += [Failure(kind, name, f"{revision} has it: renamed or removed since") for name in lost]
+
+    def close(self) -> None:
+        """End the processes and remove the worktree."""
+        self.resources.close()
+
+    def measure(self, kind: str, progress: Callable[[float], None]) -> Measurement:
+        """Measure one kind until its comparisons are decided; the rounds of this revision's variants."""
+        names = {"baseline", TWIN, *(name for k, name in self.benchmarks if k == kind)} & set(self.run.models)
+        recording, judgements = measure(
+            [comparison for comparison in self.comparisons if comparison.kind == kind],
+            [Key(NOW, name) for name in names],
+            lambda key, number: self._block(kind, key, number),
+            budget=self.budget,
+            judged=max(1, len(self.comparisons)),
+            seed=self.run.options.seed,
+            progress=progress,
+        )
+        self.recordings[kind] = recording
+        self.judgements += judgements
+        return rounds_now(recording)
+
+    def _block(self, kind: str, key: Key, number: int) -> Block:
+        if self._sides:
+            return self._sides[key.side].block(kind, key.name, number)
+        if self._timed is None:
+            self._timed = Timed(self.run, BLOCK, LEAD, wait_until_quiet)
+        return self._timed.block(kind, key.name, number)
+
+    def judge_accuracy(self, accuracy: Mapping[str, Accuracy], trained: Mapping[str, bool]) -> None:
+        """Fail variants whose DER is above tolerance: over the baseline's, or over their own stored one."""
+        if not accuracy:
+            self.notes.append("accuracy was not judged (--accuracy off)")
+            return
+        names = dict.fromkeys(["baseline", *(name for _, name in self.benchmarks)])
+        comparable = self.stored is not None and self.stored.same_scoring(self.run.conditions())
+        for name in (name for name in names if name in accuracy and trained[name] and trained["baseline"]):
+            tolerance, found = variants.get(name).tolerance, accuracy[name]
+            increase = found.increase_over(accuracy["baseline"])
+            if increase is not None and increase.points > tolerance:
+                why = f"DER {increase.points:+.2f} points over the baseline's, tolerance {tolerance:g}"
+                self.failures.append(Failure("accuracy", name, why))
+            then = self.stored.der.get(name) if self.stored is not None and comparable else None
+            if then is not None and found.der is not None and found.der - then > tolerance:
+                why = f"DER {found.der:.2f} %, {then:.2f} % stored, tolerance {tolerance:g} points"
+                self.failures.append(Failure("accuracy", name, why))
+
+    @property
+    def verdict(self) -> str:
+        """Regressed if anything is, else inconclusive if anything is or was never judged, else pass."""
+        verdicts = [judgement.verdict for judgement in self.judgements] + [REGRESSED for _ in self.failures]
+        verdicts += [INCONCLUSIVE for _ in self.comparisons[len(self.judgements) :]]
+        return next((found for found in (REGRESSED, INCONCLUSIVE) if found in verdicts), "pass")
+
+    def contamination(self) -> list[str]:
+        """How many blocks were dropped of each kind, and why."""
+        lines = []
+        for kind, recording in self.recordings.items():
+            counted = Counter(cause for causes in recording.causes.values() for cause in causes)
+            why = f" ({', '.join(f'{cause} {count}' for cause, count in counted.most_common())})" if counted else ""
+            fate = "dropped" if recording.usable else f"more than {TOO_MANY:.0%}, so nothing can be told"
+            share = f"{len(recording.causes)} of {recording.count} blocks contaminated"
+            lines.append(f"{kind}: {share}, {recording.contaminated:.0%}{why}: {fate}.")
+        return lines
+
+    def facts(self) -> dict[str, Any]:
+        """The verdicts as JSON."""
+        return {
+            "verdict": self.verdict,
+            "against": self.revision,
+            "stored": self.stored.name if self.stored else None,
+            "judgements": [
+                {
+                    "kind": j.comparison.kind,
+                    "variant": j.comparison.variant,
+                    "against": j.comparison.against,
+                    "threshold": j.comparison.threshold,
+                    "verdict": j.verdict,
+                    "why": j.why,
+                    "ratio": None
+                    if j.ratio is None
+                    else {"estimate": j.ratio.estimate, "low": j.ratio.low, "high": min(j.ratio.high, 1e9)},
+                }
+                for j in self.judgements
+            ],
+            "failures": [vars(failure) for failure in self.failures],
+            "contaminated": {kind: recording.contaminated for kind, recording in self.recordings.items()},
+        }
+
+
+def rounds_now(recording: Recording) -> Measurement:
+    """The rounds of this revision's subjects, in clean blocks, as the rest of the harness knows them."""
+    rounds = {}
+    for key, blocks in recording.blocks.items():
+        if key.side == NOW and key not in recording.failures:
+            numbers: Sequence[int] = recording.kept(key)
+            rounds[key.name] = Rounds(
+                [second for n in numbers for second in blocks[n].seconds],
+                [stage for n in numbers for stage in blocks[n].stages],
+                [n for n in numbers for _ in blocks[n].seconds],
+            )
+    return Measurement(rounds, {key.name: why for key, why in recording.failures.items() if key.side == NOW})

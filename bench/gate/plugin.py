@@ -1,0 +1,128 @@
+"""`pytest bench --gate`: options, and where a gated run differs from any other."""
+
+import argparse
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from variants import UserError
+
+if TYPE_CHECKING:
+    from .gate import Gate
+
+GATE: pytest.StashKey["Gate"] = pytest.StashKey()
+NARROWED: pytest.StashKey[bool] = pytest.StashKey()
+BUDGET = 300.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add = parser.getgroup("diartbench").addoption
+    add("--gate", action="store_true", help="judge each variant against the last stored run of the same CPU model")
+    add("--against", metavar="REV", help="with --gate: measure this git revision beside the code as it is now")
+    add(
+        "--gate-budget",
+        type=float,
+        default=BUDGET,
+        metavar="S",
+        help=f"seconds after which --gate gives up on a kind (default: {BUDGET:g}); --budget is not used",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse bad options before anything is collected."""
+    option = session.config.option
+    if option.against is not None and not option.gate:
+        raise pytest.UsageError("--against needs --gate")
+    if option.gate and not option.gate_budget > 0:
+        raise pytest.UsageError("--gate-budget must be above 0")
+    if option.gate and option.benchmark_disable:
+        raise pytest.UsageError("--gate needs rounds: leave out --benchmark-disable")
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items:
+        items[0].config.stash[NARROWED] = True
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Once models and corpus are loaded: set up what the run is to be compared with, before anything is measured."""
+    from bench.plugin import RUN
+
+    config = session.config
+    if not config.option.gate or config.option.collectonly:
+        return
+    if not any("recorded" in getattr(item, "fixturenames", ()) for item in session.items):
+        raise pytest.UsageError("--gate: no benchmark is selected")
+    try:
+        config.stash[GATE] = _make(session, config.stash[RUN])
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RUN].gate = config.stash[GATE]
+
+
+def _make(session: pytest.Session, run: Any) -> "Gate":
+    from bench.machine import cpu_model
+    from bench.options import add_options
+
+    from .gate import Gate
+    from .stored import latest, thresholds
+
+    config, option = session.config, session.config.option
+    timed = [item for item in session.items if "recorded" in getattr(item, "fixturenames", ())]
+    benchmarks = [
+        (item.originalname.removeprefix("bench_").replace("_", "-"), item.callspec.params["variant"].name)  # type: ignore[attr-defined]
+        for item in timed
+    ]
+    narrowed = bool(option.variants) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
+    limits = thresholds(config.rootpath / "pyproject.toml")
+    try:
+        stored = latest(config._benchmarksession.storage.load(), cpu_model())  # type: ignore[attr-defined]
+    except UserError:
+        if option.against is None:
+            raise
+        stored = None
+    gate = Gate(run, benchmarks, limits, stored, option.gate_budget, narrowed)
+    config.add_cleanup(gate.close)
+    if option.against is not None:
+        parser = argparse.ArgumentParser()
+        add_options(parser.add_argument)
+        options = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
+        corpus = options["corpus"]
+        options |= {"corpus": None if corpus is None else str(corpus), "folder": str(run.folder)}
+        gate.compare_with(option.against, options)
+    return gate
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Keep the verdicts beside what they rest on."""
+    if GATE in config.stash:
+        output_json.setdefault("diartbench", {})["gate"] = config.stash[GATE].facts()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+    """Conclude before pytest-benchmark saves; a regression gives its own exit code, even beside failed benchmarks."""
+    gate = session.config.stash.get(GATE, None)
+    if gate is not None:
+        gate.close()
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            from .gate import EXIT
+            from .verdict import REGRESSED
+
+            gate.judge_accuracy(gate.run.findings().accuracy, gate.run.trained)
+            if gate.verdict == REGRESSED or exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = EXIT.get(gate.verdict, exitstatus)
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
+    """The verdicts, last of all."""
+    yield
+    if GATE in config.stash:
+        from .report import render
+
+        terminalreporter.section("Gate")
+        terminalreporter.write(render(config.stash[GATE]))

@@ -1,0 +1,116 @@
+"""What the selfcheck measures: blocks of one variant beside slowed copies of itself, and live gate runs."""
+
+import contextlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+import variants
+from bench.measure import BLOCK, LEAD
+from bench.quiet import wait_until_quiet
+from bench.run import Run
+
+from .selfcheck import SAME, SLOWED, THRESHOLD, Outcome, live_outcome
+from .session import NOW, Comparison, Key, measure
+from .worker import Block, Timed
+
+CALIBRATION = 12  # rounds
+STEPS = 100_000  # of the busy wait in each calibration round
+
+
+class Slowed:
+    """A subject that does its work, then some more: a fixed number of steps, which slow down as the machine does."""
+
+    def __init__(self, subject: Any, steps: int) -> None:
+        self.subject, self.steps = subject, steps
+
+    def start(self, stream: Any) -> None:
+        self.subject.start(stream)
+
+    def __call__(self, item: Any) -> Mapping[str, float]:
+        stages: Mapping[str, float] = self.subject(item)
+        busy(self.steps)
+        return stages
+
+
+def busy(steps: int) -> None:
+    """Keep one CPU busy."""
+    for _ in range(steps):
+        pass
+
+
+def timed_copies(run: Run, kind: str, name: str) -> Timed:
+    """Blocks of the subjects in `SAME` and `SLOWED`, each with a copy of the model of its own."""
+    timed = Timed(run, BLOCK, LEAD, wait_until_quiet)
+    for label in (*SAME, *SLOWED):
+        run.models[label] = variants.build(name, run.root)
+        timed.subjects[kind, label] = run.subject(kind, label)
+    steps = steps_per_round(timed, kind)
+    for label, slowdown in SLOWED.items():
+        timed.subjects[kind, label] = Slowed(timed.subjects[kind, label], round(slowdown * steps))
+    return timed
+
+
+def steps_per_round(timed: Timed, kind: str) -> float:
+    """Steps of `busy` that take as long as one round: medians of both, taken in turn."""
+    stream, items = timed.blocks[0]
+    subject = timed.subjects[kind, SAME[0]]
+    subject.start(stream)
+    rounds, waits = [], []
+    for i in range(CALIBRATION):
+        begin = time.perf_counter()
+        subject(items[i % len(items)])
+        middle = time.perf_counter()
+        busy(STEPS)
+        rounds.append(middle - begin)
+        waits.append(time.perf_counter() - middle)
+    return STEPS * statistics.median(rounds[LEAD:]) / statistics.median(waits[LEAD:])
+
+
+def record(
+    timed: Timed, kind: str, seconds: float, seed: int, progress: Callable[[float], None]
+) -> list[dict[str, Block]]:
+    """Interleaved blocks of all copies, in random order, for about `seconds`."""
+    order = random.Random(seed)
+    found: list[dict[str, Block]] = []
+    begin = time.perf_counter()
+    while (elapsed := time.perf_counter() - begin) < seconds or len(found) < 2:
+        progress(elapsed / seconds if seconds else 1.0)
+        labels: Sequence[str] = order.sample([*SAME, *SLOWED], len(SAME) + len(SLOWED))
+        found.append({label: timed.block(kind, label, len(found)) for label in labels})
+    return found
+
+
+def live(timed: Timed, kind: str, name: str, number: int, budget: float) -> Outcome:
+    """One gate run of two fresh copies of the variant."""
+    labels = {Key(NOW, name): f"live {number}", Key("again", name): f"live {number} again"}
+    for label in labels.values():
+        timed.run.models[label] = variants.build(name, timed.run.root)
+    begin = time.perf_counter()
+    recording, (judgement,) = measure(
+        [Comparison(kind, name, "again", THRESHOLD)],
+        [],
+        lambda key, block: timed.block(kind, labels[key], block),
+        budget=budget,
+        judged=1,
+        seed=number,
+    )
+    for label in labels.values():
+        del timed.run.models[label], timed.subjects[kind, label]
+    return live_outcome(recording, judgement.verdict, time.perf_counter() - begin)
+
+
+@contextlib.contextmanager
+def competitor(cpus: Sequence[int]) -> Generator[None, None, None]:
+    """A busy process on the first of `cpus`."""
+    code = f"import os\nif {list(cpus)[:1]}: os.sched_setaffinity(0, {list(cpus)[:1]})\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,168 @@
+"""One kind measured for the gate: blocks until every comparison is decided, or the budget is used up."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.results import TWIN
+from bench.statistics import Ratio, paired_ratio
+
+from . import verdict as rules
+from .contamination import TOO_MANY, Usage, causes
+from .verdict import INCONCLUSIVE
+from .worker import Block, BlockError
+
+NOW = ""  # the side that is judged; the other side is named by its revision
+STORED = "stored"
+
+
+class Key(NamedTuple):
+    """One subject: whose code, and which variant."""
+
+    side: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One thing to judge: a variant now against `stored` ratios to the baseline, or directly against a revision."""
+
+    kind: str
+    variant: str
+    against: str
+    threshold: float
+    stored: Ratio | None = None
+    stored_control: Ratio | None = None
+
+    @property
+    def mine(self) -> Key:
+        return Key(NOW, self.variant)
+
+    @property
+    def theirs(self) -> Key:
+        return Key(NOW, "baseline") if self.against == STORED else Key(self.against, self.variant)
+
+    @property
+    def keys(self) -> set[Key]:
+        """The subjects that this comparison needs."""
+        return {self.mine, self.theirs} | ({Key(NOW, TWIN)} if self.stored is not None else set())
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What came of a comparison: the ratio of now to then with the interval of its look, and why if need be."""
+
+    comparison: Comparison
+    ratio: Ratio | None
+    verdict: str
+    why: str = ""
+
+
+@dataclass
+class Recording:
+    """All blocks by subject and number; causes of the contaminated ones; why subjects dropped out."""
+
+    blocks: dict[Key, dict[int, Block]]
+    causes: dict[int, list[str]] = field(default_factory=dict)
+    failures: dict[Key, str] = field(default_factory=dict)
+    count: int = 0
+
+    @property
+    def contaminated(self) -> float:
+        """Share of the blocks so far."""
+        return len(self.causes) / self.count if self.count else 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether few enough blocks were contaminated."""
+        return self.contaminated <= TOO_MANY
+
+    def kept(self, *keys: Key) -> list[int]:
+        """The blocks that all of these subjects ran, without the contaminated ones unless they are too many."""
+        common = set.intersection(*(set(self.blocks[key]) for key in keys))
+        return sorted(common - set(self.causes) if self.usable else common)
+
+    def ratio(self, mine: Key, theirs: Key, confidence: float) -> Ratio | None:
+        """Paired ratio of two subjects over their common clean blocks; None without any."""
+        if mine not in self.blocks or theirs not in self.blocks or not (numbers := self.kept(mine, theirs)):
+            return None
+        times, reference = ([s for n in numbers for s in self.blocks[key][n].seconds] for key in (mine, theirs))
+        labels = np.repeat(numbers, [len(self.blocks[mine][n].seconds) for n in numbers])
+        return paired_ratio(times, reference, labels, confidence)
+
+
+def measure(
+    comparisons: Sequence[Comparison],
+    also: Iterable[Key],
+    block: Callable[[Key, int], Block],
+    *,
+    budget: float,
+    judged: int,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda done: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Recording, list[Judgement]]:
+    """Measure what `comparisons` (and at first `also`) need by `block(subject, number)`, until all are decided.
+
+    In each block every subject still needed takes its turn, in random order. Looks come after `rules.FIRST` blocks, at
+    each doubling, and when `budget` seconds are over; `judged` comparisons of the whole run share the error.
+    A comparison that is decided keeps its verdict, and what it alone needed is measured no longer.
+    """
+    order = random.Random(seed)
+    open_ = list(comparisons)
+    alive = sorted(set(also).union(*(c.keys for c in comparisons)))
+    recording = Recording({key: {} for key in alive})
+    done: dict[Comparison, Judgement] = {}
+    begin, spent, next_look = clock(), 0.0, rules.FIRST
+    while alive:
+        turn = list(alive)
+        order.shuffle(turn)
+        turns: list[tuple[list[Usage], bool]] = []
+        for key in turn:
+            try:
+                measured = block(key, recording.count)
+                recording.blocks[key][recording.count] = measured
+                turns.append((measured.usage, measured.pinned))
+            except BlockError as error:
+                recording.failures[key] = str(error)
+        if found := causes(turns):
+            recording.causes[recording.count] = found
+        recording.count += 1
+        elapsed = clock() - begin
+        progress(min(1.0, elapsed / budget) if budget else 1.0)
+        over = elapsed >= budget and recording.count >= rules.FIRST
+        alive = [key for key in alive if key not in recording.failures]
+        if over or recording.count == next_look:
+            part = rules.spent(elapsed / budget if budget and not over else 1.0) - spent
+            level, spent, next_look = rules.confidence(part, judged), spent + part, 2 * recording.count
+            judgements = [judge(recording, comparison, level) for comparison in open_]
+            done.update((j.comparison, j) for j in judgements if over or j.verdict != INCONCLUSIVE or j.why)
+            open_ = [c for c in open_ if c not in done]
+            needed = set().union(*(c.keys for c in open_)) if open_ else set()
+            alive = [] if over else [key for key in alive if key in needed]
+    for comparison in open_:  # its subjects all failed before the first look
+        done[comparison] = judge(recording, comparison, rules.confidence(rules.ALPHA - spent, judged))
+    return recording, [done[comparison] for comparison in comparisons]
+
+
+def judge(recording: Recording, comparison: Comparison, level: float) -> Judgement:
+    """One comparison by intervals at confidence `level`. `why` tells what more measuring would not mend."""
+    failed = [f"{key.name} failed: {recording.failures[key]}" for key in comparison.keys if key in recording.failures]
+    if failed:
+        return Judgement(comparison, None, INCONCLUSIVE, "; ".join(failed))
+    ratio = recording.ratio(comparison.mine, comparison.theirs, level)
+    stored = comparison.stored
+    if ratio is not None and stored is not None:
+        control = recording.ratio(Key(NOW, TWIN), comparison.theirs, level)
+        systematic = np.hypot(rules.control_error(control), rules.control_error(comparison.stored_control))
+        ratio = rules.change(ratio, stored, level, float(systematic))
+    if ratio is None or not recording.usable:
+        return Judgement(comparison, ratio, INCONCLUSIVE)
+    found = rules.verdict(ratio, comparison.threshold)
+    if found == INCONCLUSIVE and stored is not None and rules.stored_reach(stored, level) > comparison.threshold:
+        return Judgement(comparison, ratio, found, "the stored ratio is too imprecise: store one of a longer --budget")
+    return Judgement(comparison, ratio, found)

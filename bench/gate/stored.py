@@ -1,0 +1,119 @@
+"""What the gate compares a run with: thresholds, and the stored run of the same CPU model."""
+
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest's own dependency there
+
+import variants
+from bench.compare import differing_conditions, stored_ratios
+from bench.statistics import Ratio
+from variants.errors import UserError
+
+DEFAULT = 5.0  # percent
+HOW = "store one with `pytest bench --benchmark-save=NAME` on this machine"
+
+
+def thresholds(pyproject: Path) -> dict[str, float]:
+    """Threshold of each registered variant as a share, from `[tool.bench.gate]`: percent by name, and `default`.
+
+    Raises UserError for what is no TOML, no variant or no number above 0.
+    """
+    try:
+        table = tomllib.loads(pyproject.read_text()) if pyproject.is_file() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{pyproject}: {error}") from None
+    given = table.get("tool", {}).get("bench", {}).get("gate", {})
+    for name, percent in given.items():
+        if name != "default":
+            try:
+                variants.get(name)
+            except UserError as error:
+                raise UserError(f"{pyproject}: [tool.bench.gate]: {error}") from None
+        if isinstance(percent, bool) or not isinstance(percent, int | float) or not percent > 0:
+            raise UserError(f"{pyproject}: [tool.bench.gate] {name}: {percent!r} is no percentage above 0")
+    return {name: given.get(name, given.get("default", DEFAULT)) / 100 for name in variants.names()}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored run: its name, ratios to its baseline and DER by (kind, variant), and its conditions."""
+
+    name: str
+    ratios: dict[tuple[str, str], Ratio]
+    benchmarks: list[tuple[str, str]]
+    der: dict[str, float]
+    saved: Mapping[str, Any]
+
+    def differing(self, now: Mapping[str, Any]) -> list[str]:
+        """Conditions that make it incomparable: threads, CPU flags, models, settings and audio."""
+        then = self.saved["diartbench"]
+        pairs = [
+            ("CPU flags", then["machine"].get("flags"), now["machine"]["flags"]),
+            ("timed on", then.get("timed_on"), now["timed_on"]),
+        ]
+        return differing_conditions(self.saved, now) + [
+            f"{what}: {_shown(before)} then, {_shown(after)} now" for what, before, after in pairs if before != after
+        ]
+
+    def same_scoring(self, now: Mapping[str, Any]) -> bool:
+        """Whether its DER was computed as this run's is."""
+        then = self.saved["diartbench"]
+        return not self.differing(now) and all(then.get(what) == now[what] for what in ("scored_on", "scoring"))
+
+    def vanished(self, measured: Collection[tuple[str, str]], kinds: Collection[str], narrowed: bool) -> dict[
+        tuple[str, str], str
+    ]:  # fmt: skip
+        """Stored benchmarks that this run does not have although it should, each with the reason.
+
+        measured: (kind, variant) of this run. kinds: those that exist. narrowed: whether the user asked for a part of
+        the benchmarks; then those that still exist are missed on purpose.
+        """
+        gone = {}
+        for kind, name in self.benchmarks:
+            if (kind, name) in measured:
+                continue
+            if name not in variants.names() or kind not in kinds:
+                gone[kind, name] = "stored, but it exists no longer: renamed or removed"
+            elif not narrowed:
+                gone[kind, name] = "stored, but not measured now"
+        return gone
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def latest(runs: Iterable[tuple[Any, Mapping[str, Any]]], cpu: str) -> Stored:
+    """The last of `runs` (name, pytest-benchmark's JSON) made by this project on that CPU model.
+
+    Raises UserError that says how to store one if there is none.
+    """
+    others = []
+    found = None
+    for name, saved in runs:
+        try:
+            model = saved["diartbench"]["machine"]["cpu"]
+            if model == cpu:
+                found = _read(str(name), saved)
+            else:
+                others.append(f"{name} is of {model}")
+        except (KeyError, TypeError, ValueError, AttributeError):
+            others.append(f"{name} is not of this project")
+    if found is None:
+        why = f" ({'; '.join(others)})" if others else ""
+        raise UserError(f"--gate: no stored run of this CPU model, {cpu}{why}: {HOW}, or name a revision by --against")
+    return found
+
+
+def _read(name: str, saved: Mapping[str, Any]) -> Stored:
+    ratios = {(kind, variant): ratio for kind, variant, ratio in stored_ratios(saved)}
+    infos = [(benchmark["group"], benchmark["extra_info"]) for benchmark in saved["benchmarks"]]
+    der = {info["variant"]: info["der"] for _, info in infos if info.get("der") is not None}
+    return Stored(name, ratios, [(kind, info["variant"]) for kind, info in infos], der, saved)

@@ -1,0 +1,80 @@
+"""The gate's statistics: from paired blocks to a verdict. Pure functions.
+
+The test is `statistics.paired_ratio`'s circular block bootstrap of the median paired log ratio (Politis & Romano
+1992), not a rank test: Wilcoxon's and Mann & Whitney's take rounds as independent, which those of a shared machine are
+not (its slow spells last for many blocks), and say whether there is a difference, not whether it is below a threshold.
+
+Looks. A run is judged after `FIRST` blocks, again whenever their number has doubled, and when the budget is used up.
+By the time a share s of the budget is over, all looks so far may have erred with probability `ALPHA` sqrt(s): alpha
+spending (Lan & DeMets 1983; the power family of Kim & DeMets 1987), for which the number of looks need not be fixed
+beforehand, and which keeps the largest part for the last and most precise one. What a look adds to the sum it spends
+itself (Bonferroni's inequality, whatever the looks' dependence).
+
+Variants. The same `ALPHA` holds for a whole run: each of the m comparisons judged gets its m-th part (Bonferroni again,
+as they share baselines and so depend on one another). Holm's step-down would gain little: most comparisons are
+expected to pass, and the last of them decides when a run ends.
+"""
+
+import math
+
+from scipy import stats
+
+from bench.statistics import Ratio
+
+ALPHA = 0.01  # of all runs on unchanged code at most this share may be called regressed, and the other way round
+FIRST = 8  # blocks before the first look
+REGRESSED, PASS, INCONCLUSIVE = "regressed", "pass", "inconclusive"
+
+
+def spent(share: float) -> float:
+    """Error that all looks together may have spent when this share of the budget is over."""
+    return ALPHA * math.sqrt(min(1.0, share))
+
+
+def confidence(error: float, judged: int) -> float:
+    """Two-sided confidence of the interval at a look that spends `error`, with `judged` comparisons in the run.
+
+    Either end of the interval decides about another error, so each spends all of it.
+    """
+    return 1 - 2 * error / judged
+
+
+def verdict(ratio: Ratio, threshold: float) -> str:
+    """Of the ratio of now to then, by a threshold such as 0.05.
+
+    Regressed: the interval lies above 1 and the estimate above half the threshold, so a slowdown smaller than the
+    threshold but certain is one too. Pass: the interval lies below the threshold. Else inconclusive.
+    """
+    if ratio.low > 1 and ratio.estimate > 1 + threshold / 2:
+        return REGRESSED
+    return PASS if ratio.high < 1 + threshold else INCONCLUSIVE
+
+
+def control_error(control: Ratio | None) -> float:
+    """What a run's control differs from its baseline by, as a log ratio; 0 without a control.
+
+    Two copies of one model lie in memory differently and so differ by a little however long they are measured.
+    """
+    return abs(math.log(control.estimate)) if control is not None else 0.0
+
+
+def change(now: Ratio, then: Ratio, level: float, systematic: float = 0.0) -> Ratio:
+    """Ratio of two independent ratios, that of this run (an interval at confidence `level`) and a stored one (95 %).
+
+    Variances add on the log scale. The stored interval is brought to `level` as a normal one: its standard error is
+    then taken as larger than it was, never as smaller. `systematic` adds an error that more rounds do not lower.
+    """
+    estimate = math.log(now.estimate / then.estimate)
+    reach = math.hypot(_reach(now), stored_reach(then, level), systematic)
+    if not math.isfinite(reach):
+        return Ratio(math.exp(estimate), 0.0, math.inf, now.rounds)
+    return Ratio(math.exp(estimate), math.exp(estimate - reach), math.exp(estimate + reach), now.rounds)
+
+
+def stored_reach(then: Ratio, level: float) -> float:
+    """Half-width on the log scale, at confidence `level`, of a ratio stored with its 95 % interval."""
+    return _reach(then) * float(stats.norm.ppf((1 + level) / 2) / stats.norm.ppf(0.975))
+
+
+def _reach(ratio: Ratio) -> float:
+    return math.log(ratio.high / ratio.estimate) if math.isfinite(ratio.high) else math.inf

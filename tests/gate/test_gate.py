@@ -1,0 +1,204 @@
+"""One gated run put together: what it compares, what fails by name, its verdict, table and exit codes."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.accuracy import Accuracy, Components, FileScore
+from bench.gate import gate as gate_module
+from bench.gate.contamination import Usage
+from bench.gate.gate import EXIT, Gate
+from bench.gate.report import render, show_change
+from bench.gate.session import Judgement
+from bench.gate.stored import Stored, latest
+from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
+from bench.gate.worker import Block
+from bench.statistics import Ratio
+from variants.errors import UserError
+
+CONDITIONS: dict[str, Any] = {
+    "machine": {"cpu": "Xeon", "flags": ["avx2"]}, "threads": 1, "embedding": "e", "segmentation": "s",
+    "settings": {"step": 0.25}, "timed_on": ["a"], "scored_on": ["a"], "scoring": {"collar": 0.0},
+}  # fmt: skip
+SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08, "shared-trunk": 0.04}
+
+
+class FakeRun:
+    """What the gate needs of a run."""
+
+    def __init__(self, **skipped: str) -> None:
+        self.models = dict.fromkeys(name for name in SECONDS if name not in skipped)
+        self.skipped = skipped
+        self.options = SimpleNamespace(seed=0)
+
+    def conditions(self) -> dict[str, Any]:
+        return CONDITIONS
+
+
+def stored(ratios: dict[str, float], **conditions: Any) -> Stored:
+    benchmarks = [
+        {
+            "group": "pipeline",
+            "extra_info": {
+                "variant": name,
+                "ratio_to_baseline": {"estimate": ratio, "low": 0.99 * ratio, "high": 1.01 * ratio},
+                "der": 20.0,
+            },
+            "stats": {"rounds": 60},
+        }
+        for name, ratio in ratios.items()
+    ]
+    return latest([("one.json", {"benchmarks": benchmarks, "diartbench": CONDITIONS | conditions})], "Xeon")
+
+
+@pytest.fixture(autouse=True)
+def fake_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of fixed durations, slightly different from one another."""
+
+    class FakeTimed:
+        def __init__(self, *_: Any) -> None: ...
+
+        def block(self, kind: str, name: str, number: int) -> Block:
+            seconds = [SECONDS[name] * (1 + 0.001 * ((number * 7 + i) % 5)) for i in range(3)]
+            return Block(seconds, [{}] * 3, [Usage(0.1, 0.1, 0, 0.01 if number == 0 else 0.0, None)] * 3, True)
+
+    monkeypatch.setattr(gate_module, "Timed", FakeTimed)
+    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+
+
+def gate(then: Stored | None, names: tuple[str, ...] = ("baseline", "distilled"), **options: Any) -> Gate:
+    run: Any = options.pop("run", None) or FakeRun()
+    limits = dict.fromkeys(SECONDS, 0.05)
+    made = Gate(run, [("pipeline", name) for name in names], limits, then, budget=1e-6, **options)
+    made.rounds = made.measure("pipeline", lambda done: None)  # type: ignore[attr-defined]
+    return made
+
+
+@pytest.mark.parametrize(("then", "verdict", "code"), [(0.8, PASS, 0), (0.7, REGRESSED, 10)])
+def test_the_variant_is_judged_by_its_ratio(then: float, verdict: str, code: int) -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": then}))
+    assert [(j.comparison.variant, j.verdict) for j in made.judgements] == [("distilled", verdict)]
+    assert made.verdict == verdict and EXIT.get(made.verdict, 0) == code
+    assert set(made.rounds.rounds) == {"baseline", "baseline-twin", "distilled"}  # type: ignore[attr-defined]
+    text = render(made)
+    (row,) = [line for line in text.splitlines() if "distilled" in line]
+    assert row.split()[:3] == ["pipeline", "distilled", "stored"] and row.split()[-1] == verdict
+    assert "1 of 8 blocks contaminated, 12% (steal 1): dropped." in text and text.rstrip().endswith(f"Gate: {verdict}")
+    assert json.loads(json.dumps(made.facts()))["verdict"] == verdict
+
+
+def test_what_cannot_be_judged_fails_by_name() -> None:
+    vanished = gate(stored({"baseline": 1.0, "distilled": 0.8, "shared-trunk": 0.4}))
+    assert [(f.variant, f.why) for f in vanished.failures] == [("shared-trunk", "stored, but not measured now")]
+    assert vanished.verdict == REGRESSED
+    row = next(line for line in render(vanished).splitlines() if "shared-trunk" in line)
+    assert "failed" in row and "stored, but not measured now" in row
+    assert gate(stored({"baseline": 1.0, "distilled": 0.8, "shared-trunk": 0.4}), narrowed=True).verdict == PASS
+
+    skipped = gate(stored({"distilled": 0.8}), run=FakeRun(distilled="needs onnx"))
+    assert "skipped now: needs onnx" in skipped.failures[0].why and not skipped.judgements
+
+    other = gate(stored({"baseline": 1.0, "distilled": 0.8}, threads=2))
+    assert [f.variant for f in other.failures] == ["baseline", "distilled"] and not other.judgements
+    assert "threads: 2 then, 1 now" in other.failures[0].why
+
+
+def test_what_is_new_is_noted() -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": 0.8}), names=("baseline", "distilled", "shared-trunk"))
+    assert made.verdict == PASS and made.notes == ["pipeline shared-trunk: new, one.json does not have it"]
+    assert "shared-trunk" in made.rounds.rounds  # type: ignore[attr-defined]
+
+
+def test_regressed_wins_over_inconclusive() -> None:
+    made = gate(stored({"distilled": 0.8, "shared-trunk": 0.4}), names=("distilled", "shared-trunk"))
+    first, second = (j.comparison for j in made.judgements)
+    made.judgements = [Judgement(first, None, INCONCLUSIVE), Judgement(second, None, PASS)]
+    assert (made.verdict, EXIT[made.verdict]) == (INCONCLUSIVE, 11)
+    assert gate(None).verdict == PASS
+    made.judgements = [Judgement(first, None, PASS)]  # the other's process died
+    assert made.verdict == INCONCLUSIVE
+    made.judgements.append(Judgement(second, None, REGRESSED))
+    assert (made.verdict, EXIT[made.verdict]) == (REGRESSED, 10)
+
+
+def accuracy(points: float) -> Accuracy:
+    """100 s of speech with so many seconds of error."""
+    nothing = Components(100.0, 0.0, 0.0, 0.0)
+    return Accuracy((FileScore("a", Components(100.0, points, 0.0, 0.0), nothing, 1.0, 1.0, ()),))
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "failing"),
+    [
+        (20.0, 20.0, []),
+        (20.0, 20.1, ["shared-trunk"]),  # exact: 0.05 points
+        (20.1, 20.1, ["baseline", "shared-trunk"]),  # both worse than the 20 % that are stored
+        (19.0, 19.0, []),
+    ],
+)
+def test_a_higher_der_fails_whatever_the_latency(base: float, mine: float, failing: list[str]) -> None:
+    made = gate(stored({"baseline": 1.0, "shared-trunk": 0.8}), names=("baseline", "shared-trunk"))
+    assert made.verdict == PASS
+    found = {"baseline": accuracy(base), "shared-trunk": accuracy(mine)}
+    made.judge_accuracy(found, {"baseline": True, "shared-trunk": True})
+    assert list(dict.fromkeys(f.variant for f in made.failures)) == failing
+    assert made.verdict == (REGRESSED if failing else PASS)
+
+
+def test_der_of_untrained_or_unscored_variants_is_left_out() -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": 0.8}))
+    made.judge_accuracy({"baseline": accuracy(20), "distilled": accuracy(90)}, {"baseline": True, "distilled": False})
+    assert made.verdict == PASS
+    made.judge_accuracy({}, {})
+    assert made.notes[-1] == "accuracy was not judged (--accuracy off)"
+
+
+def test_shown_change() -> None:
+    assert show_change(Ratio(1.05, 1.01, 1.0905, 30)) == "+5.0 [+1.0, +9.1]"
+    assert show_change(Ratio(0.9, 0.0, float("inf"), 3)) == "-10.0 [-100.0, ∞]"
+    assert show_change(None) == "-"
+
+
+class FakeWorker:
+    """A process that knows what its tree registers; `gone` is registered in the other revision only."""
+
+    def __init__(self, tree: Path, side: str, options: Any, names: list[str]) -> None:
+        old = "old" in str(tree)
+        self.speed = 0.5 if old else 1.0
+        self.registered = ["baseline", "baseline-twin", "gone"] if old else list(SECONDS)
+        self.names = [name for name in names if name in self.registered]
+        self.broken: dict[str, str] = {}
+
+    def block(self, kind: str, name: str, number: int) -> Block:
+        return Block([self.speed * SECONDS[name]] * 3, [{}] * 3, [], [])
+
+    def close(self) -> None: ...
+
+
+def test_against_a_revision_the_baseline_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tree:
+        def __enter__(self) -> Path:
+            return Path("old")
+
+        def __exit__(self, *_: Any) -> None: ...
+
+    monkeypatch.setattr(gate_module, "worktree", lambda *_: Tree())
+    monkeypatch.setattr(gate_module, "checkout_of", lambda _: Path("new"))
+    monkeypatch.setattr(gate_module, "Worker", FakeWorker)
+    run: Any = FakeRun()
+    made = Gate(run, [("pipeline", "distilled")], dict.fromkeys(SECONDS, 0.05), None, budget=1e-6)
+    made.compare_with("old", {})
+    made.measure("pipeline", lambda done: None)
+    assert [(j.comparison.variant, j.verdict) for j in made.judgements] == [("baseline", REGRESSED)]
+    assert made.judgements[0].ratio is not None and made.judgements[0].ratio.estimate == pytest.approx(2)
+    assert made.notes == ["pipeline distilled: new since old"]
+    assert [(f.variant, f.why) for f in made.failures] == [("gone", "old has it: renamed or removed since")]
+    made.close()
+
+    run.models["of a conftest"] = None
+    foreign = Gate(run, [("pipeline", "of a conftest")], {"of a conftest": 0.05}, None, budget=1)
+    with pytest.raises(UserError, match="of a conftest"):
+        foreign.compare_with("old", {})

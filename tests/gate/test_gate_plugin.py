@@ -1,0 +1,127 @@
+"""`pytest bench --gate` as a user drives it, with made-up rounds in place of models."""
+
+import json
+from typing import Any
+
+import pytest
+from pytest_benchmark.utils import get_machine_id
+
+import bench.run
+from bench.gate import gate as gate_module
+from bench.gate.worker import Block
+from bench.machine import cpu_model
+from bench.run import Run
+from variants import Provenance
+
+SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08}
+SETTINGS = {"duration": 5.0, "step": 0.25, "latency": 3.0, "tau": 0.5, "rho": 0.4, "delta": 1.0}
+CONDITIONS: dict[str, Any] = {
+    "machine": {"cpu": cpu_model(), "flags": []}, "threads": 1, "cpus": [0], "embedding": "e", "segmentation": "s",
+    "settings": SETTINGS, "timed_on": ["a"], "scored_on": [], "scoring": {},
+}  # fmt: skip
+
+
+STATS: dict[str, Any] = dict.fromkeys(("min", "max", "mean", "median", "q1", "q3", "ld15iqr", "hd15iqr"), 0.1)
+STATS |= {"rounds": 60, "iterations": 1, "stddev": 0.01, "iqr": 0.01, "total": 6.0, "ops": 10.0, "outliers": "0;0"}
+
+
+class Made(Run):
+    """A run without models, audio or accuracy."""
+
+    memory = accuracy = streams = sizes = floors = others = {}  # type: ignore[assignment]  # noqa: RUF012
+    recordings = []  # type: ignore[assignment]  # noqa: RUF012
+    trained = dict.fromkeys(SECONDS, True)  # type: ignore[assignment]
+    models = dict.fromkeys(SECONDS)  # type: ignore[assignment]
+    root = Provenance("made", "a" * 64, True)
+
+    def prepare(self, timed: bool) -> None: ...
+
+    def conditions(self) -> dict[str, Any]:
+        return CONDITIONS
+
+    def extra_info(self, kind: str, name: str) -> dict[str, Any]:
+        return {"variant": name}
+
+
+class MadeTimed:
+    def __init__(self, *_: Any) -> None: ...
+
+    def block(self, kind: str, name: str, number: int) -> Block:
+        seconds = [SECONDS[name] * (1 + 0.001 * ((number + i) % 5)) for i in range(3)]
+        return Block(seconds, [{}] * 3, [], True)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setattr(bench.run, "Run", Made)
+    monkeypatch.setattr(bench.run.threads, "apply", lambda threads: None)
+    monkeypatch.setattr(gate_module, "Timed", MadeTimed)
+    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+    pytester.makeconftest('pytest_plugins = ["bench.plugin"]\n')
+    return pytester
+
+
+def store(project: pytest.Pytester, ratio: float, **conditions: Any) -> None:
+    info = {"variant": "distilled", "der": None,
+            "ratio_to_baseline": {"estimate": ratio, "low": 0.99 * ratio, "high": 1.01 * ratio}}  # fmt: skip
+    one = {"group": "model-only", "fullname": "x", "name": "x", "stats": STATS, "extra_info": info}
+    saved = {"machine_info": {}, "datetime": "", "benchmarks": [one], "diartbench": CONDITIONS | conditions}
+    folder = project.path / ".benchmarks" / get_machine_id()
+    folder.mkdir(parents=True)
+    (folder / "0001_one.json").write_text(json.dumps(saved))
+
+
+def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
+    arguments = ("--variants", "distilled", "-k", "model_only", *args)
+    return project.runpytest_inprocess("--pyargs", "bench", "--gate", "--gate-budget", "1e-6", *arguments)
+
+
+@pytest.mark.parametrize(("ratio", "code", "verdict"), [(0.8, 0, "pass"), (0.7, 10, "regressed")])
+def test_exit_code_table_and_json(project: pytest.Pytester, ratio: float, code: int, verdict: str) -> None:
+    store(project, ratio)
+    result = run(project, "--benchmark-json", "out.json")
+    assert result.ret == code
+    result.stdout.fnmatch_lines([f"*model-only*distilled*stored*5*{verdict}*", "*0 of 8 blocks*", f"*Gate: {verdict}*"])
+    saved = json.loads((project.path / "out.json").read_text())
+    gate = saved["diartbench"]["gate"]
+    assert (gate["verdict"], gate["judgements"][0]["variant"]) == (verdict, "distilled")
+    assert saved["benchmarks"][0]["stats"]["rounds"] == 24
+
+
+def test_an_imprecise_stored_run_is_inconclusive(project: pytest.Pytester) -> None:
+    store(project, 0.8)
+    (file,) = project.path.glob(".benchmarks/*/*.json")
+    file.write_text(file.read_text().replace(f"{1.01 * 0.8}", "1.6"))
+    result = run(project)
+    assert result.ret == 11
+    result.stdout.fnmatch_lines(["*inconclusive*stored ratio is too imprecise*"])
+
+
+def test_other_threads_fail_by_name(project: pytest.Pytester) -> None:
+    store(project, 0.8, threads=2)
+    result = run(project)
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["*model-only*distilled*failed*threads: 2 then, 1 now*"])
+
+
+def test_without_a_stored_run_it_says_how_to_store_one(project: pytest.Pytester) -> None:
+    result = run(project)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines + result.outlines if line.startswith("ERROR")]
+    assert "--benchmark-save=NAME" in line
+
+
+@pytest.mark.parametrize(
+    ("args", "pattern"),
+    [
+        (("--against", "main"), "*--against needs --gate*"),
+        (("--gate", "--gate-budget", "0"), "*--gate-budget must be above 0*"),
+        (("--gate", "--benchmark-disable"), "*leave out --benchmark-disable*"),
+        (("--gate",), "*no benchmark is selected*"),
+    ],
+)
+def test_bad_options_are_one_line(project: pytest.Pytester, args: tuple[str, ...], pattern: str) -> None:
+    project.makepyfile("def test_nothing(): pass")
+    result = project.runpytest_inprocess(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([pattern])
