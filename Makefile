@@ -4,7 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 
 PY := $(VENV)/bin/python
-HASH := $(shell cat pyproject.toml constraints.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
+# of what is installed and of where from: another checkout that reuses the environment must not import this one
+HASH := $(shell (cat pyproject.toml constraints.txt; pwd) | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 STAMP := $(VENV)/.installed-$(HASH)
 
 .PHONY: bench test check setup clean
