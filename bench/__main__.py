@@ -1,4 +1,4 @@
-"""`python -m bench score | tune`: accuracy without any timing, and thresholds for a pair of models."""
+"""`python -m bench score | tune | report`: accuracy without timing, thresholds for two models, stored runs."""
 
 import argparse
 import sys
@@ -10,7 +10,9 @@ from rich.console import Console
 import variants
 from variants import UserError
 
+from .document import finished, past, read
 from .options import add_options, parse
+from .page import check_folder, summary, write
 from .report import WIDTH, accuracy_table, caption, file_table, notes
 from .run import Run
 from .tune import recorded_objective, tune
@@ -28,6 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (scoring, tuning):
         add_options(command.add_argument)
         command.set_defaults(accuracy="full")
+    reporting = commands.add_parser("report", help="the report of a stored run, with older ones beside it")
+    reporting.set_defaults(run=report)
+    reporting.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN.json", help="oldest first; results.json or stored"
+    )
+    reporting.add_argument("--out", type=Path, metavar="DIR", help="write the page there (default: print the summary)")
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # of the libraries' own dependencies
     try:
@@ -65,6 +73,18 @@ def best_thresholds(given: argparse.Namespace) -> None:
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
     print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")
+
+
+def report(given: argparse.Namespace) -> None:
+    """Write or print the report of the last run named, compared with the others; nothing is measured."""
+    *older, doc = [read(path) for path in given.runs]
+    if older:
+        doc = finished(doc, [past(run, path.stem) for run, path in zip(older, given.runs, strict=False)])
+    if given.out is None:
+        print(summary(doc), end="")
+        return
+    check_folder(given.out)
+    print(f"report: {write(doc, given.out)}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from .diarize import Output, Segmented
 from .statistics import Difference, rate_difference
 
+Turn = tuple[float, float, str]  # start and end in seconds, speaker
+
 
 @dataclass(frozen=True)
 class Components:
@@ -31,7 +33,7 @@ class FileScore:
 
     der: None without a reference. disagreement: the output scored against the baseline's. cosine, parent_cosine:
     lowest over all embeddings, against the baseline's and the parent's. changed: start times (s) of the chunks whose
-    labels differ from the parent's.
+    labels differ from the parent's. turns: who spoke when, as the variant says.
     """
 
     name: str
@@ -40,6 +42,13 @@ class FileScore:
     cosine: float
     parent_cosine: float
     changed: tuple[float, ...]
+    turns: tuple[Turn, ...] = ()
+
+
+def turns(labels: Any) -> tuple[Turn, ...]:
+    """An Annotation as plain values in order of time, rounded to a millisecond."""
+    tracks = labels.itertracks(yield_label=True)
+    return tuple(sorted((round(s.start, 3), round(s.end, 3), str(speaker)) for s, _, speaker in tracks))
 
 
 def components(reference: Any, hypothesis: Any, uem: Any, collar: float, skip_overlap: bool) -> Components:
@@ -82,6 +91,7 @@ def score(
             for i, (mine, theirs) in enumerate(zip(output.by_chunk, parent.by_chunk, strict=True))
             if mine != theirs
         ),
+        turns(output.labels),
     )
 
 

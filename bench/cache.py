@@ -61,6 +61,7 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
+        Path(temporary).chmod(0o644)  # as any other file, not only for this user
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -89,4 +90,5 @@ def _file_score(entry: dict[str, Any]) -> FileScore:
         entry["cosine"],
         entry["parent_cosine"],
         tuple(entry["changed"]),
+        tuple((start, end, speaker) for start, end, speaker in entry["turns"]),
     )

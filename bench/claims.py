@@ -107,7 +107,7 @@ def _shown(ratio: Ratio | None) -> str:
 
 def _largest_share(pipeline: Kind | None) -> Claim:
     words = "the embedding has the largest share of the latency"
-    if pipeline is None or "baseline" not in pipeline.latencies:
+    if pipeline is None or "baseline" not in pipeline.latencies or not pipeline.latencies["baseline"].stages:
         return Claim(words, "not measured", CANNOT_TELL)
     stages = pipeline.latencies["baseline"].stages
     total = sum(stages.values())

@@ -10,7 +10,7 @@ from pyannote.core import Segment, Timeline
 from .chunks import Chunks, stream_chunks
 from .corpus import Recording
 from .oracle import OracleSegmentation
-from .pipeline import PipelineSettings, diart_config
+from .pipeline import PipelineSettings, diart_config, diart_pipeline
 
 BATCH = 32  # as diart.inference.Benchmark
 
@@ -83,12 +83,12 @@ def diarize(
     settings: PipelineSettings,
     segmentation: Any,
     embedding: Any,
+    lean: bool = False,
 ) -> Output:
-    """Run the stock pipeline over a file, its two models replaced by what they have already computed."""
-    from diart import SpeakerDiarization
+    """Run the pipeline over a file, its two models replaced by what they have already computed."""
     from diart.sinks import PredictionAccumulator
 
-    pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding))
+    pipeline = diart_pipeline(settings, segmentation, embedding, lean)
     pipeline.reset()
     pipeline.set_timestamp_shift(-segmented.chunks.padding)
     accumulator = PredictionAccumulator(segmented.recording.name)

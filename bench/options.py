@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from variants.errors import UserError
+import variants
+from variants import UserError
 
 from .pipeline import PRESETS, PipelineSettings
 
@@ -18,6 +19,7 @@ class Options:
 
     embedding: str
     segmentation: str
+    segmentation_variant: str | None
     trust: bool
     threads: int
     settings: PipelineSettings
@@ -44,6 +46,11 @@ def add_options(add: Callable[..., Any]) -> None:
         default="bundled",
         metavar="MODEL",
         help="the same, or 'oracle': the reference itself",
+    )
+    add(
+        "--segmentation-variant",
+        metavar="NAME",
+        help="variant of the segmentation model to run beside all but the baseline and its twin",
     )
     add(
         "--trust-checkpoint",
@@ -80,9 +87,9 @@ def add_options(add: Callable[..., Any]) -> None:
     add(
         "--budget",
         type=float,
-        default=75.0,
+        default=60.0,
         metavar="S",
-        help="seconds to measure each kind for (default: 75)",
+        help="seconds to measure each kind for (default: 60)",
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
@@ -95,10 +102,16 @@ def parse(get: Callable[[str], Any]) -> Options:
               ((get("tau"), tau), (get("rho"), rho), (get("delta"), delta))]  # fmt: skip
     if get("collar") < 0 or get("budget") < 0:
         raise UserError("--collar and --budget must not be negative")
+    other = get("segmentation_variant")
+    if other is not None:
+        other = variants.get(other, "segmentation").name
+        if get("segmentation") == "oracle":
+            raise UserError("--segmentation-variant: an oracle is no model and has no variants")
     files = get("files")
     return Options(
         embedding=get("embedding"),
         segmentation=get("segmentation"),
+        segmentation_variant=other,
         trust=get("trust_checkpoint"),
         threads=get("threads"),
         settings=PipelineSettings(get("chunk"), get("step"), get("latency"), *chosen),

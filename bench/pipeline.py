@@ -1,16 +1,17 @@
-"""The stock DIART pipeline: its configuration, DIART's recommended presets, and a stage ledger around its blocks."""
+"""The DIART pipeline: its configuration, DIART's recommended presets, and a stage ledger around its blocks."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from variants.blocks import lean as lean_blocks
 from variants.errors import UserError
 
 # tau_active, rho_update, delta_new as DIART's README recommends them by corpus; the paper used those for DIHARD III.
 # "bundled" is what `python -m bench tune --corpus embedded-dev` found for the bundled models.
 PRESETS = {
-    "bundled": (0.585, 0.344, 1.035),
+    "bundled": (0.504, 0.476, 0.830),
     "dihard3": (0.555, 0.422, 1.517),
     "ami": (0.507, 0.006, 1.057),
     "voxconverse": (0.576, 0.915, 0.648),
@@ -54,13 +55,19 @@ def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any) 
     )
 
 
+def diart_pipeline(settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False) -> Any:
+    """A stock `diart.SpeakerDiarization`, or one with the blocks of `variants.blocks`."""
+    from diart import SpeakerDiarization
+
+    pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding))
+    return lean_blocks(pipeline) if lean else pipeline
+
+
 class StagedPipeline:
-    """A stock `diart.SpeakerDiarization` with a stop-watch around its segmentation and its embedding block."""
+    """A DIART pipeline with a stop-watch around its segmentation and its embedding block."""
 
-    def __init__(self, settings: PipelineSettings, segmentation: Any, embedding: Any) -> None:
-        from diart import SpeakerDiarization
-
-        self.pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding))
+    def __init__(self, settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False) -> None:
+        self.pipeline = diart_pipeline(settings, segmentation, embedding, lean)
         self._spent: dict[str, float] = {}
         self.pipeline.segmentation = self._timed("segmentation", self.pipeline.segmentation)
         self.pipeline.embedding = self._timed("embedding", self.pipeline.embedding)

@@ -5,7 +5,8 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,27 @@ import variants
 from variants import UserError
 
 from .options import add_options, parse
+from .storage import install
+
+pytest_plugins = ["bench.gate.plugin"]
 
 RUN: pytest.StashKey[Any] = pytest.StashKey()
+HISTORY: pytest.StashKey[Sequence[dict[str, Any]]] = pytest.StashKey()  # stored runs, for the report
+WRITTEN: pytest.StashKey[str] = pytest.StashKey()  # where the report is, or why there is none
 COMPARED: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # stored runs by the time of their making
 NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add_options(parser.getgroup("diartbench", "DIART embedding variants").addoption)
+    group = parser.getgroup("diartbench", "DIART embedding variants")
+    add_options(group.addoption)
+    text = "write index.html, summary.md and results.json there"
+    group.addoption("--report", dest="report_folder", type=Path, metavar="DIR", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_save_data = True  # saved runs keep their rounds
+    config.add_cleanup(install().undo)
     config.addinivalue_line("python_files", "bench_*.py")  # so that other projects collect our benchmarks too
     config.addinivalue_line("python_functions", "bench_*")
 
@@ -43,8 +53,21 @@ def pytest_collection(session: pytest.Session) -> None:
     try:
         _selected(session.config)
         parse(session.config.getoption)
+        _prepare_report(session.config)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _prepare_report(config: pytest.Config) -> None:
+    """Refuse a report's folder before anything is measured, and look at the stored runs before this one joins them."""
+    folder = config.getoption("report_folder")
+    if folder is None or config.option.collectonly:
+        return
+    from .document import stored_runs
+    from .page import check_folder
+
+    check_folder(folder)
+    config.stash[HISTORY] = stored_runs(Path(config.getoption("benchmark_storage").removeprefix("file://")))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -155,12 +178,33 @@ def _progress(config: pytest.Config) -> Callable[[str, float], None]:
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
     """Add what the whole run rests on: machine, threads, models, corpus and settings."""
     if RUN in config.stash:
-        output_json["diartbench"] = config.stash[RUN].conditions()
+        output_json.setdefault("diartbench", {}).update(config.stash[RUN].conditions())
 
 
 def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchmark: dict[str, Any]) -> None:
     """Remember each run that `--benchmark-compare` loads, to set ratios beside ratios."""
     config.stash.setdefault(COMPARED, {})[compared_benchmark.get("datetime", "an unknown time")] = compared_benchmark
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report, after pytest-benchmark has stored its own; a failure ends the session with a failure."""
+    config = session.config
+    folder, run = config.getoption("report_folder"), config.stash.get(RUN, None)
+    if folder is None or run is None:
+        return
+    from .document import document, gate_rows
+    from .page import write
+
+    made = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    try:
+        with _without_warnings():
+            gate = gate_rows(run.gate.facts()) if run.gate else None
+            page = write(document(run.findings(), made, config.stash[HISTORY], gate), folder)
+        config.stash[WRITTEN] = f"report: {page}"
+    except OSError as error:
+        config.stash[WRITTEN] = f"report: not written: {folder}: {error.strerror}"
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(wrapper=True)
@@ -173,3 +217,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
 
         terminalreporter.section("DiartBench")
         terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {}))))
+    if WRITTEN in config.stash:
+        terminalreporter.write_line(config.stash[WRITTEN])

@@ -1,7 +1,7 @@
 """The tables at the end of `pytest bench`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -11,9 +11,10 @@ from rich.text import Text
 
 import variants
 
-from .accuracy import Accuracy, rate
+from .accuracy import Accuracy, Turn, rate
 from .claims import Claim, answer, claims
 from .compare import compare_table
+from .floor import Floor
 from .paper import TABLE_III
 from .results import TWIN, Kind, Latency
 from .statistics import Ratio, show_interval
@@ -36,6 +37,9 @@ class Findings:
     notes: list[str]
     conditions: Mapping[str, Any]
     compared: Mapping[str, Any]  # stored runs by the time of their making
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
+    references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file
 
 
 def render(findings: Findings, width: int = WIDTH) -> str:
@@ -43,6 +47,8 @@ def render(findings: Findings, width: int = WIDTH) -> str:
     parts: list[Any] = [latency_table(findings, kind) for kind in findings.kinds]
     if findings.accuracy:
         parts += [accuracy_table(findings), file_table(findings)]
+    if findings.floors:
+        parts.append(floor_table(findings))
     pipeline = findings.kinds.get("pipeline")
     if pipeline is not None:
         parts.append(stage_table(pipeline))
@@ -147,6 +153,25 @@ def stage_table(pipeline: Kind) -> Table:
     return table
 
 
+def floor_table(findings: Findings) -> Table:
+    """How far each model is from what its arithmetic alone would take, by its median."""
+    speed = next(iter(findings.floors.values())).peak
+    table = _table(
+        f"Arithmetic floor, model-only, at a product's {speed / 1e9:.0f} GFLOP/s",
+        ["variant", "GFLOP a chunk", "floor ms", "p50 ms", "times the floor"],
+    )
+    for name, floor in findings.floors.items():
+        median = findings.kinds["model-only"].latencies[name].percentiles["p50"]
+        table.add_row(
+            name,
+            _number(floor.operations / 1e9),
+            _number(1000 * floor.seconds, 1),
+            _number(1000 * median if median is not None else None, 1),
+            _number(median / floor.seconds if median is not None else None),
+        )
+    return table
+
+
 def claims_table(judged: list[Claim]) -> Table:
     """The paper's findings, one by one."""
     table = _table("The paper's claims", ["claim", "this run", "judgement"])
@@ -200,6 +225,7 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
     """What pytest-benchmark keeps beside its own statistics, as plain JSON values."""
     accuracy, baseline = findings.accuracy.get(name), findings.accuracy.get("baseline")
     increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+    floor = findings.floors.get(name)
     return {
         "variant": name,
         "mean_s": latency.mean,
@@ -210,6 +236,8 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         "ratio_to_baseline": _ratio_facts(latency.to_baseline),
         "ratio_to_parent": _ratio_facts(latency.to_parent),
         "verdict": latency.verdict,
+        "operations": floor.operations if floor else None,
+        "peak_operations_per_s": floor.peak if floor else None,
         "size_mib": findings.sizes.get(name),
         "memory_mib": findings.memory.get(name),
         "trained": findings.trained.get(name, True),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measure import Measurement
+from .measure import Measurement, Rounds
 from .statistics import Ratio, noise_floor, paired_ratio, percentiles, verdict
 
 TWIN = "baseline-twin"
@@ -16,6 +16,7 @@ class Latency:
     """One variant and kind: seconds, paired ratios to the baseline and the parent, and what they mean.
 
     stages: mean seconds of each stage (pipeline only); they sum to the mean. p50 to max in `percentiles`.
+    seconds: of each round, in the order of measurement.
     """
 
     mean: float
@@ -27,6 +28,7 @@ class Latency:
     verdict: str
     parent_verdict: str
     rounds: int
+    seconds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def summarize(measurement: Measurement, parents: Mapping[str, str | None]) -> Ki
     def ratio(name: str, reference: str | None) -> Ratio | None:
         if reference is None or reference not in rounds or reference == name or not rounds[name].seconds:
             return None
-        return paired_ratio(rounds[name].seconds, rounds[reference].seconds, rounds[name].blocks)
+        times, others, blocks = common_blocks(rounds[name], rounds[reference])
+        return paired_ratio(times, others, blocks) if blocks else None
 
     to_baseline = {name: ratio(name, "baseline") for name in rounds}
     floor = noise_floor(to_baseline.get(TWIN))
@@ -72,8 +75,17 @@ def summarize(measurement: Measurement, parents: Mapping[str, str | None]) -> Ki
             verdict=_judge(name, mine, floor),
             parent_verdict=_judge(name, to_parent, floor),
             rounds=len(seconds),
+            seconds=tuple(recorded.seconds),
         )
     return Kind(latencies, floor, dict(measurement.failures), measurement.unquiet)
+
+
+def common_blocks(mine: Rounds, theirs: Rounds) -> tuple[list[float], list[float], list[int]]:
+    """Seconds of both in the blocks that both have, aligned, and the block of each: the gate may stop one earlier."""
+    both = set(mine.blocks) & set(theirs.blocks)
+    pairs = ([(s, b) for s, b in zip(r.seconds, r.blocks, strict=True) if b in both] for r in (mine, theirs))
+    times, others = pairs
+    return [s for s, _ in times], [s for s, _ in others], [b for _, b in times]
 
 
 def _judge(name: str, ratio: Ratio | None, floor: float) -> str:

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pyannote.core import Segment
 
 import variants
 from variants import UnavailableError, UserError
+from variants.cached import CachedFront
 from variants.loading import load
 
 from . import machine, scoring, threads
-from .accuracy import Accuracy
-from .corpus import CorpusError, Recording, default_corpus, embedded, load_corpus, sample
+from .accuracy import Accuracy, Turn, turns
+from .corpus import CorpusError, Recording
+from .corpus.choice import choose
 from .diarize import Segmented, segment
+from .floor import Floor, operations, peak
 from .measure import Measurement, interleave
 from .memory import peak_memory
 from .options import QUICK_SECONDS, Options
@@ -25,11 +29,7 @@ from .results import TWIN, Kind, summarize
 from .size import parameters, saved_size
 from .subjects import Item, ModelOnly, Pipeline, items
 
-BUILTIN = {"embedded-dev": lambda: embedded("dev"), "embedded-test": lambda: embedded("test"), "sample": sample}
-ROWS, FRAMES = (
-    3,
-    293,
-)  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
+ROWS, FRAMES = 3, 293  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
 
 
 class Run:
@@ -47,10 +47,11 @@ class Run:
         self.problems: list[str] = []  # of single files of the corpus
         self.measurements: dict[str, Measurement] = {}
         self.kinds: dict[str, Kind] = {}
-        self._segmented: dict[tuple[Path, float | None], Segmented] = {}
+        self._segmented: dict[tuple[Path, float | None, str | None], Segmented] = {}
         self._cpus = threads.allowed_cpus()
         self.threads = threads.choose(options.threads)
         self.timed = False
+        self.gate: Any = None  # measures in place of `interleave`
 
     def prepare(self, timed: bool) -> None:
         """Load models and corpus, so that what is wrong with them is said before anything is measured.
@@ -60,21 +61,13 @@ class Run:
         self.timed = timed
         if timed:
             threads.apply(self.threads)
-        _ = self.recordings, self.root, self.segmentation, self.models
+        _ = self.recordings, self.root, self.segmentation, self.models, self.others
 
     @cached_property
     def recordings(self) -> list[Recording]:
         """The corpus; UserError if nothing is left of it."""
-        folder, files = self.options.corpus, self.options.files
-        try:
-            if folder is None:
-                found = _pick(default_corpus(), files)
-            elif str(folder) in BUILTIN:
-                found = _pick(BUILTIN[str(folder)](), files)
-            else:
-                found, self.problems = load_corpus(folder, files, shortest=self.options.settings.duration)
-        except CorpusError as error:
-            raise UserError(str(error)) from None
+        options = self.options
+        found, self.problems = choose(options.corpus, options.files, options.settings.duration)
         if self.options.segmentation == "oracle":
             lacking = [r for r in found if r.reference is None]
             self.problems += [f"{r.path}: no reference, which oracle segmentation needs" for r in lacking]
@@ -90,19 +83,39 @@ class Run:
 
     @cached_property
     def segmentation(self) -> Any:
-        """A `diart.models.SegmentationModel`, already loaded."""
-        from diart.models import PowersetAdapter, SegmentationModel
+        """The stock segmentation: a `diart.models.SegmentationModel`, already loaded."""
+        if self.options.segmentation != "oracle":
+            return variants.as_segmentation_model(self._segmentation_root)
+        duration = self.options.settings.duration
+        return variants.as_segmentation_model(OracleSegmentation(duration, _frames(load("segmentation"), duration)))
 
-        if self.options.segmentation == "oracle":
-            duration = self.options.settings.duration
-            model: Any = OracleSegmentation(duration, _frames(load("segmentation"), duration))
-        else:
-            model = load("segmentation", self.options.segmentation, self.options.trust)
-            if model.specifications.powerset:
-                model = PowersetAdapter(model)
-        wrapped = SegmentationModel(lambda: model)
-        wrapped.load()
-        return wrapped
+    @cached_property
+    def _segmentation_root(self) -> Any:
+        return load("segmentation", self.options.segmentation, self.options.trust)
+
+    @cached_property
+    def others(self) -> dict[str, Any]:
+        """The segmentation model of each variant whose pipeline does not run the stock one."""
+        built: dict[str, Any] = {}
+        found: dict[str, Any] = {}
+        for name in self.models:
+            other = self._other(name)
+            try:
+                if other is not None and other not in built:
+                    built[other] = variants.as_segmentation_model(variants.build(other, self._segmentation_root))
+            except UnavailableError as error:
+                self.skipped[name] = str(error)
+            else:
+                found |= {} if other is None else {name: built[other]}
+        for name in self.skipped:
+            self.models.pop(name, None)
+        return found
+
+    def _other(self, name: str) -> str | None:
+        """The segmentation variant that a variant's pipeline runs; None for the stock one."""
+        if name in ("baseline", TWIN) or self.options.segmentation == "oracle":
+            return None
+        return variants.get(name).segmentation or self.options.segmentation_variant
 
     @cached_property
     def models(self) -> dict[str, Any]:
@@ -152,29 +165,30 @@ class Run:
         parts = self.scored_parts
         task = scoring.Task(
             parts=parts,
-            segmented=lambda: self.segmented(parts),
+            segmented=lambda name: self.segmented(parts, name),
             settings=options.settings,
             segmentation=self.segmentation,
             collar=options.collar,
             skip_overlap=options.skip_overlap,
+            others=self.others,
         )
-        models = {name: self.models[name] for name in self.models if (variants.get(name).parent or name) in self.models}
         with self._all_cores():
-            return scoring.accuracy(models, task, self.folder, lambda done: self.progress("accuracy", done))
+            return scoring.accuracy(self.models, task, self.folder, lambda done: self.progress("accuracy", done))
 
     def _all_cores(self) -> contextlib.AbstractContextManager[None]:
         """For work that is not timed."""
         return threads.all_cores(self.threads if self.timed else None, self._cpus)
 
-    def segmented(self, parts: Sequence[tuple[Recording, float | None]]) -> list[Segmented]:
-        """Recordings (the seconds given of each), cut and segmented once; damaged ones become `problems`."""
+    def segmented(self, parts: Sequence[tuple[Recording, float | None]], name: str = "baseline") -> list[Segmented]:
+        """Recordings (the seconds given of each), cut and segmented once for each segmentation; damaged: `problems`."""
         found = []
         for recording, seconds in parts:
-            key = (recording.path, seconds)
+            key = (recording.path, seconds, self._other(name))
             try:
                 if key not in self._segmented:
                     settings = self.options.settings
-                    self._segmented[key] = segment(recording, settings, self.segmentation, seconds)
+                    model = self.others.get(name, self.segmentation)
+                    self._segmented[key] = segment(recording, settings, model, seconds)
                 found.append(self._segmented[key])
             except CorpusError as error:
                 self.problems += [str(error)] if str(error) not in self.problems else []
@@ -187,7 +201,8 @@ class Run:
         embedding = variants.as_embedding_model(self.models[name])
         if kind == "model-only":
             return ModelOnly(embedding)
-        return Pipeline(embedding, self.segmentation, self.options.settings)
+        lean = variants.get(name).segmentation is not None
+        return Pipeline(embedding, self.others.get(name, self.segmentation), self.options.settings, lean)
 
     @cached_property
     def streams(self) -> list[tuple[Any, list[Item]]]:
@@ -203,23 +218,43 @@ class Run:
         """
         if kind not in self.measurements:
             _ = self.memory, self.accuracy, self.streams
-            subjects = {model: self.subject(kind, model) for model in self.models}
-            threads.apply(self.threads)  # to the threads that were started meanwhile, too
-            measurement = interleave(
-                subjects,
-                self.streams,
-                budget=self.options.budget,
-                seed=self.options.seed,
-                progress=lambda done: self.progress(kind, done),
-            )
-            self.measurements[kind] = measurement
-            self.kinds[kind] = summarize(measurement, {model: variants.get(model).parent for model in subjects})
+            self.measurements[kind] = self._measure(kind)
+            parents = {model: variants.get(model).parent for model in self.models}
+            self.kinds[kind] = summarize(self.measurements[kind], parents)
+            if kind == "model-only":
+                _ = self.floors
         measurement = self.measurements[kind]
         if name in measurement.failures:
             raise UserError(f"{name} failed: {measurement.failures[name]}")
         if not measurement.rounds[name].seconds:
             raise UserError(f"{name}: no rounds; the audio is shorter than one block of chunks")
         return measurement.rounds[name].seconds
+
+    def _measure(self, kind: str) -> Measurement:
+        subjects = {} if self.gate else {model: self.subject(kind, model) for model in self.models}
+        threads.apply(self.threads)  # to the threads that were started meanwhile, too
+        if self.gate:
+            return self.gate.measure(kind, lambda done: self.progress(kind, done))  # type: ignore[no-any-return]
+        return interleave(
+            subjects,
+            self.streams,
+            budget=self.options.budget,
+            seed=self.options.seed,
+            progress=lambda done: self.progress(kind, done),
+        )
+
+    @cached_property
+    def floors(self) -> dict[str, Floor]:
+        """The arithmetic floor of each variant's embedding call on a chunk that follows another, where it is known."""
+        speed, (_, (first, second, *_)) = peak(), self.streams[0]
+        found = {}
+        for name in self.kinds["model-only"].latencies:
+            subject = self.subject("model-only", name)
+            subject(first)
+            count = operations(self.models[name], lambda subject=subject: subject(second))  # type: ignore[misc]
+            if count is not None:
+                found[name] = Floor(count, speed)
+        return found
 
     def try_once(self, kind: str, name: str) -> None:
         """Run one chunk, untimed."""
@@ -244,6 +279,7 @@ class Run:
             "timed_on": [recording.name for recording, _ in scoring.take(self.recordings, QUICK_SECONDS)],
             "scored_on": [recording.name for recording, _ in self.scored_parts],
             "settings": vars(self.options.settings),
+            "scoring": {"collar": self.options.collar, "skip_overlap": self.options.skip_overlap},
         }
 
     def _segmentation_name(self) -> str:
@@ -262,17 +298,35 @@ class Run:
             for name in self.models
             if not variants.get(name).pinned
         ]
+        notes += [
+            f"{name}: reuses work of earlier chunks"
+            for name in self.models
+            if any(isinstance(part, CachedFront) for part in getattr(self.models[name], "modules", list)())
+        ]
+        notes += [f"{name}: its pipeline runs {self._other(name)}" for name in self.others]
         return Findings(
             kinds=self.kinds,
             accuracy=self.__dict__.get("accuracy", {}),  # only if it was asked for, and so exists
             sizes=self.sizes,
             memory=self.__dict__.get("memory", {}),
             trained=self.trained,
+            floors=self.__dict__.get("floors", {}),
             skipped=self.skipped,
             notes=notes,
             conditions=self.conditions(),
             compared=compared or {},
+            broken=self.broken,
+            references=self.references,
         )
+
+    @property
+    def references(self) -> dict[str, tuple[Turn, ...]]:
+        """Who really spoke when, in the part of each file that was scored."""
+        return {
+            recording.name: turns(recording.reference.crop(Segment(0, seconds or recording.duration)))
+            for recording, seconds in self.scored_parts
+            if recording.reference is not None
+        }
 
     @property
     def trained(self) -> dict[str, bool]:
@@ -291,13 +345,3 @@ class Run:
 def _frames(segmentation: Any, duration: float) -> int:
     """Frames that a segmentation model gives for a chunk of `duration` seconds."""
     return int(segmentation.num_frames(round(duration * 16000)))
-
-
-def _pick(recordings: list[Recording], files: tuple[str, ...] | None) -> list[Recording]:
-    if files is None:
-        return recordings
-    known = {recording.name: recording for recording in recordings}
-    unknown = [name for name in files if name not in known]
-    if unknown:
-        raise UserError(f"--files: unknown {', '.join(unknown)}; known are: {', '.join(known)}")
-    return [known[name] for name in files]

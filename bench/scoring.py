@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,18 @@ from .pipeline import PipelineSettings
 class Task:
     """What is scored and how.
 
-    parts: recordings with the seconds to use of each (None: all). segmented: cuts and segments them, called only if
-    the cache does not know the answer. collar, skip_overlap: DER's two options.
+    parts: recordings with the seconds to use of each (None: all). segmented: cuts and segments them for a variant,
+    called only if the cache does not know the answer. segmentation: the stock one. others: the segmentation model of
+    each variant whose pipeline runs another. collar, skip_overlap: DER's two options.
     """
 
     parts: Sequence[tuple[Recording, float | None]]
-    segmented: Callable[[], list[Segmented]]
+    segmented: Callable[[str], list[Segmented]]
     settings: PipelineSettings
     segmentation: Any
     collar: float
     skip_overlap: bool
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 of all that results depend on besides the embedding models."""
@@ -61,12 +63,12 @@ def take(recordings: Sequence[Recording], seconds: float | None) -> list[tuple[R
 def accuracy(
     models: Mapping[str, Any], task: Task, folder: Path, progress: Callable[[float], None] = lambda done: None
 ) -> dict[str, Accuracy]:
-    """Accuracy of each model (which must include the baseline and all parents), by variant name."""
+    """Accuracy of each model by variant name. The baseline must be among them, and stands in for absent parents."""
     common = task.digest()
-    digests = {name: _identity(name, model) for name, model in models.items()}
+    digests = {name: _identity(name, model, task.others.get(name)) for name, model in models.items()}
 
     def key(name: str) -> str | None:
-        trio = [digests[n] for n in (name, "baseline", variants.get(name).parent or name)]
+        trio = [digests[n] for n in (name, "baseline", _parent(name, models))]
         return None if None in trio else cache.digest(common, trio)
 
     keys = {name: key(name) for name in models}
@@ -74,42 +76,51 @@ def accuracy(
     hits = {name: hit for name, hit in stored.items() if hit is not None}
     if len(hits) == len(models):
         return hits
-    files = task.segmented()
     outputs: dict[str, list[Output]] = {}
     by_digest: dict[str, list[Output]] = {}  # models of equal structure and weights (the twin) run once
     for i, (name, model) in enumerate(models.items()):
         progress(i / len(models))
         known = digests[name]
-        outputs[name] = by_digest.get(known or "") or _run(files, model, task)
+        outputs[name] = by_digest.get(known or "") or _run(name, model, task)
         if known is not None:
             by_digest[known] = outputs[name]
-    result = {name: _score(name, files, outputs, task) for name in models}
+    result = {name: _score(name, outputs, task) for name in models}
     for name, found in result.items():
         if (k := keys[name]) is not None:
             cache.store(folder, k, found)
     return result
 
 
-def _identity(name: str, model: Any) -> str | None:
+def _identity(name: str, model: Any, segmentation: Any = None) -> str | None:
     """Digest of what a model computes: its structure and weights, and the code of variants from elsewhere.
 
     The code of this project is part of every key; somebody's own variant may change `forward` alone.
     """
     known = cache.model_digest(model)
+    if known is not None and segmentation is not None:
+        known = cache.digest(known, cache.model_digest(segmentation.model), name)
     foreign = [v for v in variants.ancestry(name) if not v.build.__module__.startswith("variants.")]
     if known is None or not foreign:
         return known
     return cache.digest(known, *(Path(inspect.getfile(v.build)).read_bytes() for v in foreign), name)
 
 
-def _run(files: Sequence[Segmented], model: Any, task: Task) -> list[Output]:
-    embedding = variants.as_embedding_model(model)
-    return [diarize(file, embed(file, embedding), task.settings, task.segmentation, embedding) for file in files]
+def _parent(name: str, measured: Mapping[str, Any]) -> str:
+    parent = variants.get(name).parent
+    return parent if parent in measured and parent is not None else "baseline"
 
 
-def _score(name: str, files: Sequence[Segmented], outputs: Mapping[str, list[Output]], task: Task) -> Accuracy:
-    parent = outputs[variants.get(name).parent or name]
-    trios = zip(files, outputs[name], outputs["baseline"], parent, strict=True)
+def _run(name: str, model: Any, task: Task) -> list[Output]:
+    embedding, lean = variants.as_embedding_model(model), variants.get(name).segmentation is not None
+    return [
+        diarize(file, embed(file, embedding), task.settings, task.segmentation, embedding, lean)
+        for file in task.segmented(name)
+    ]
+
+
+def _score(name: str, outputs: Mapping[str, list[Output]], task: Task) -> Accuracy:
+    parent = outputs[_parent(name, outputs)]
+    trios = zip(task.segmented(name), outputs[name], outputs["baseline"], parent, strict=True)
     return Accuracy(
         tuple(score(file, mine, base, above, task.collar, task.skip_overlap) for file, mine, base, above in trios)
     )

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from variants.best_exact import Graph
+
 MIB = 1024 * 1024
 
 
@@ -20,8 +22,8 @@ def saved_size(model: Any) -> float | None:
 
 
 def parameters(model: Any) -> int | None:
-    """Number of parameters, those of quantised layers included; None if the model is no torch module."""
-    if not isinstance(model, nn.Module):
+    """Number of parameters, those of quantised layers included; None if the model is no torch module, or not wholly."""
+    if not isinstance(model, nn.Module) or any(isinstance(module, Graph) for module in model.modules()):
         return None
     count = sum(p.numel() for p in model.parameters())
     for module in model.modules():

@@ -64,12 +64,32 @@ def paired_ratio(
     rng = np.random.default_rng(SEED)
     starts = rng.integers(0, n, size=(RESAMPLES, runs))
     picks = ((starts[..., None] + np.arange(length)) % n).reshape(RESAMPLES, -1)[:, :n]
-    medians = [np.median(np.concatenate([groups[i] for i in row])) for row in picks]
+    if len({len(group) for group in groups}) == 1:
+        medians = np.median(np.stack(groups)[picks].reshape(RESAMPLES, -1), axis=1)
+    else:
+        medians = np.array([np.median(np.concatenate([groups[i] for i in row])) for row in picks])
     degrees = max(1.0, n / length - 1)
     error = float(np.std(medians, ddof=1)) * np.sqrt((degrees + 1) / degrees)
     reach = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error
     low, high = float(np.exp(estimate - reach)), float(np.exp(estimate + reach))
     return Ratio(float(np.exp(estimate)), low, high, len(log_ratio))
+
+
+def drift(times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray | None = None) -> Ratio:
+    """Latency at the end of a run relative to its beginning, by the Theil-Sen slope of the log times (Sen 1968).
+
+    times: (rounds,) seconds in order. reference: (rounds,) of what ran beside it; given, the drift is that of their
+    ratio, from which the machine's own slow spells cancel. Fewer than 8 rounds give an infinitely wide interval.
+    """
+    series = np.log(np.asarray(times, float))
+    if reference is not None:
+        series = series - np.log(np.asarray(reference, float))
+    n = len(series)
+    if n < 2:
+        return Ratio(1.0, 0.0, float("inf"), n)
+    slope, _, low, high = stats.theilslopes(series, np.arange(n), CONFIDENCE)
+    estimate, low, high = (float(np.exp(s * (n - 1))) for s in (slope, low, high))
+    return Ratio(estimate, low, high, n) if n >= 8 else Ratio(estimate, 0.0, float("inf"), n)
 
 
 def show_interval(ratio: Ratio | None) -> str:

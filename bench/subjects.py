@@ -45,10 +45,10 @@ class ModelOnly:
 
 
 class Pipeline:
-    """The stock pipeline, from chunk in to labels out, reset at each file."""
+    """The pipeline, from chunk in to labels out, reset at each file."""
 
-    def __init__(self, embedding: Any, segmentation: Any, settings: PipelineSettings) -> None:
-        self.staged = StagedPipeline(settings, segmentation, embedding)
+    def __init__(self, embedding: Any, segmentation: Any, settings: PipelineSettings, lean: bool = False) -> None:
+        self.staged = StagedPipeline(settings, segmentation, embedding, lean)
         self.oracle = segmentation.model if isinstance(segmentation.model, OracleSegmentation) else None
         self.padding = 0.0
 

@@ -96,8 +96,16 @@ def absent(model):
     return model
 """
     )
-    result = run(project, "--variants", "baseline,unbuildable,breaks,absent", *FAST, "--benchmark-json", "out.json")
+    asked = ("--variants", "baseline,unbuildable,breaks,absent")
+    result = run(project, *asked, *FAST, "--benchmark-json", "out.json", "--report", "report")
     result.assert_outcomes(passed=2, errors=4, skipped=2)
+    result.stdout.fnmatch_lines(["report: report/index.html"])
+    doc = json.loads((project.path / "report/results.json").read_text())
+    assert doc["lost"]["unbuildable"] == "cannot be built: RuntimeError: no such layer"
+    assert "ZeroDivisionError" in doc["lost"]["breaks"]
+    for name in ("index.html", "summary.md"):
+        text = (project.path / "report" / name).read_text()
+        assert "no such layer" in text and "ZeroDivisionError" in text and "Accuracy was not scored" in text
     text = result.stdout.str()
     assert "unbuildable cannot be built: RuntimeError: no such layer" in text
     assert "breaks failed: ZeroDivisionError" in text
@@ -121,6 +129,7 @@ def test_unknown_variant_lists_the_known_ones(project: pytest.Pytester) -> None:
         (("--embedding", "missing.ckpt"), "missing.ckpt: no such file"),
         (("--corpus", "nowhere", "--files", "x"), "nowhere"),
         (("--files", "nothing"), "nothing"),
+        (("--report", "conftest.py"), r"conftest\.py: File exists"),
     ],
 )
 def test_bad_options_are_one_line(project: pytest.Pytester, args: tuple[str, ...], pattern: str) -> None:

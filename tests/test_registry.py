@@ -179,3 +179,24 @@ def test_models_are_wrapped_for_diart_once() -> None:
     wrapped.load()
     assert wrapped.model is model
     assert as_embedding_model(wrapped) is wrapped
+
+
+@pytest.mark.usefixtures("family")
+def test_segmentation_variants_are_kept_apart() -> None:
+    register("seg", parent=None, model="segmentation", exact=True)(append("seg"))
+    assert names() == ["root", "child", "grandchild", "aside"] and names("segmentation") == ["seg"]
+    assert "seg" not in [v.name for v in (*select("all"), *select(None))]
+    with pytest.raises(UserError, match="unknown variant 'seg'; known are: root"):
+        select("root,seg")
+    with pytest.raises(UserError, match="unknown variant 'root'; known are: seg"):
+        get("root", "segmentation")
+    assert build("seg", Words()).words == ["seg"]
+
+
+def test_what_keeps_work_names_what_can_be_exported() -> None:
+    everything = [get(name) for kind in ("embedding", "segmentation") for name in names(kind)]
+    kept = {v.name: v.exported_by for v in everything if v.exported_by is not None}
+    assert {"cached-sinc", "best-exact", "segmentation-cached"} <= set(kept)
+    for name, nearest in kept.items():
+        assert get(nearest).exported_by is None and get(nearest).model == get(name).model
+    assert get(get("best-exact").segmentation or "").model == "segmentation"

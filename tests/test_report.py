@@ -7,6 +7,7 @@ import pytest
 
 from bench.accuracy import Accuracy, Components, FileScore
 from bench.compare import differing_conditions, judge, stored_ratios
+from bench.floor import Floor
 from bench.measure import Measurement, Rounds
 from bench.report import Findings, extra_info, render
 from bench.results import summarize
@@ -50,6 +51,7 @@ def findings() -> Findings:
         notes=["bad.wav: unreadable audio"],
         conditions=conditions,
         compared={},
+        floors={"baseline": Floor(6_100_000_000, 2e11)},
     )  # fmt: skip
 
 
@@ -73,6 +75,13 @@ def test_paper_stands_beside_our_figures(findings: Findings) -> None:
 
 def test_nothing_is_cut_off(findings: Findings) -> None:
     assert "…" not in render(findings)
+
+
+def test_floor(findings: Findings) -> None:
+    text = render(findings)
+    assert "200 GFLOP/s" in text
+    # 6.1 GFLOP at 200 GFLOP/s; its median round takes 61 ms
+    assert row(text, "Arithmetic floor", "baseline").split() == ["baseline", "6.10", "30.5", "61.0", "2.00"]
 
 
 def test_accuracy_and_stages(findings: Findings) -> None:

@@ -12,6 +12,7 @@ from bench.statistics import (
     Difference,
     Ratio,
     carlstein_length,
+    drift,
     noise_floor,
     paired_ratio,
     percentiles,
@@ -224,3 +225,17 @@ def test_rate_difference_is_the_difference_of_the_rates(files: list[tuple[float,
     assert found.points == pytest.approx(direct, abs=1e-9)
     per_file = 100 * (mine - theirs) / totals
     assert per_file.min() - 1e-9 <= found.low <= found.high <= per_file.max() + 1e-9
+
+
+def test_drift_is_the_growth_from_the_first_round_to_the_last() -> None:
+    times = [0.1 * 1.01**i for i in range(30)]
+    seen = drift(times)
+    assert seen.estimate == pytest.approx(1.01**29) and seen.low == pytest.approx(seen.high)
+    noise = 1 + 0.5 * np.random.default_rng(0).random(30)  # shared with the reference, and so cancelled
+    assert drift(times * noise, noise).estimate == pytest.approx(1.01**29)
+    assert not drift(noise).low > 1 and not drift(noise).high < 1
+
+
+def test_drift_of_few_rounds_is_not_bounded() -> None:
+    assert drift([1.0, 2.0, 4.0]) == Ratio(pytest.approx(4.0), 0.0, math.inf, 3)  # type: ignore[arg-type]
+    assert drift([1.0]).high == math.inf

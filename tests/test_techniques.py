@@ -1,5 +1,6 @@
 """Each technique did what it says, on the stock architecture: nothing here depends on what the weights are."""
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bench.size import MIB, parameters, saved_size
-from variants import UnavailableError, build, provenance_of
+from variants import UnavailableError, UserError, build, provenance_of
 from variants.distilled import randomize, reduce
 from variants.pruned import coo_break_even, coo_bytes
 
@@ -124,6 +125,7 @@ def test_student_is_loaded_for_its_own_teacher_only(
     save_file(
         {key: value.half() if value.is_floating_point() else value for key, value in state.items()}, path, metadata
     )
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  student.safetensors\n")
     monkeypatch.setattr("variants.distilled.STUDENT", path)
     student = build("distilled", stock)
     provenance = provenance_of(student)
@@ -134,6 +136,15 @@ def test_student_is_loaded_for_its_own_teacher_only(
     same = [torch.equal(value, state[key].half().float()) for key, value in student.state_dict().items() if value.dim()]
     assert all(same) == own
     assert {value.dtype for value in student.state_dict().values()} == {torch.float32, torch.int64}
+
+
+def test_damaged_student_is_refused(stock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "student.safetensors"
+    path.write_bytes(b"cut short")
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  student.safetensors\n")
+    monkeypatch.setattr("variants.distilled.STUDENT", path)
+    with pytest.raises(UserError, match=r"bundled student: .*student\.safetensors is damaged"):
+        build("distilled", stock)
 
 
 def test_other_architectures_have_no_student() -> None:
