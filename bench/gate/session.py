@@ -139,7 +139,8 @@ def measure(
         if over or recording.count == next_look:
             part = rules.spent(elapsed / budget if budget and not over else 1.0) - spent
             level, spent, next_look = rules.confidence(part, judged), spent + part, 2 * recording.count
-            judgements = [judge(recording, comparison, level) for comparison in open_]
+            settled = over or elapsed >= rules.SETTLED * budget
+            judgements = [judge(recording, comparison, level, settled) for comparison in open_]
             done.update((j.comparison, j) for j in judgements if over or j.verdict != INCONCLUSIVE or j.why)
             open_ = [c for c in open_ if c not in done]
             needed = set().union(*(c.keys for c in open_)) if open_ else set()
@@ -149,7 +150,7 @@ def measure(
     return recording, [done[comparison] for comparison in comparisons]
 
 
-def judge(recording: Recording, comparison: Comparison, level: float) -> Judgement:
+def judge(recording: Recording, comparison: Comparison, level: float, settled: bool = True) -> Judgement:
     """One comparison by intervals at confidence `level`. `why` tells what more measuring would not mend."""
     failed = [f"{key.name} failed: {recording.failures[key]}" for key in comparison.keys if key in recording.failures]
     if failed:
@@ -162,7 +163,7 @@ def judge(recording: Recording, comparison: Comparison, level: float) -> Judgeme
         ratio = rules.change(ratio, stored, level, float(systematic))
     if ratio is None or not recording.usable:
         return Judgement(comparison, ratio, INCONCLUSIVE)
-    found = rules.verdict(ratio, comparison.threshold)
+    found = rules.verdict(ratio, comparison.threshold, settled)
     if found == INCONCLUSIVE and stored is not None and rules.stored_reach(stored, level) > comparison.threshold:
         return Judgement(comparison, ratio, found, "the stored ratio is too imprecise: store one of a longer --budget")
     return Judgement(comparison, ratio, found)

@@ -23,6 +23,7 @@ from bench.statistics import Ratio
 
 ALPHA = 0.01  # of all runs on unchanged code at most this share may be called regressed, and the other way round
 FIRST = 8  # blocks before the first look
+SETTLED = 0.5  # share of the budget from which on small regressions count
 REGRESSED, PASS, INCONCLUSIVE = "regressed", "pass", "inconclusive"
 
 
@@ -39,14 +40,15 @@ def confidence(error: float, judged: int) -> float:
     return 1 - 2 * error / judged
 
 
-def verdict(ratio: Ratio, threshold: float) -> str:
+def verdict(ratio: Ratio, threshold: float, settled: bool = True) -> str:
     """Of the ratio of now to then, by a threshold such as 0.05.
 
     Regressed: the interval lies above 1 and the estimate above half the threshold, so a slowdown smaller than the
-    threshold but certain is one too. Pass: the interval lies below the threshold. Else inconclusive.
+    threshold but certain is one too; where not yet `settled`, it stays inconclusive unless the interval lies above the
+    threshold. Pass: the interval lies below the threshold. Else inconclusive.
     """
     if ratio.low > 1 and ratio.estimate > 1 + threshold / 2:
-        return REGRESSED
+        return REGRESSED if settled or ratio.low > 1 + threshold else INCONCLUSIVE
     return PASS if ratio.high < 1 + threshold else INCONCLUSIVE
 
 

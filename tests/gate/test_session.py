@@ -71,6 +71,23 @@ def test_a_change_is_found(factor: float, expected: str) -> None:
     assert recording.count in (FIRST, 2 * FIRST)  # it stops once that is clear
 
 
+def test_a_slow_spell_is_not_called_a_regression() -> None:
+    """4 % slower for the first 30 s of 100, which the first looks find certain, then as fast as before."""
+    machine = Machine(two_sides(1.04), noise=0.003)
+    _, (lasting,) = machine.gate(against("v"))
+    assert lasting.verdict == REGRESSED and machine.now >= 50 + 50
+
+    machine = Machine(two_sides(1.04), noise=0.003)
+
+    def block(key: Key, number: int) -> Block:
+        if machine.now > 50 + 30:
+            machine.speed = two_sides(1.0)
+        return machine.block(key, number)
+
+    _, (spell,) = measure([against("v")], (), block, budget=100, judged=1, clock=lambda: machine.now)
+    assert spell.verdict == INCONCLUSIVE  # at the end the mean effect is small, but its interval wide
+
+
 def test_sides_alternate_at_random() -> None:
     machine = Machine(two_sides(1.0), noise=0.5)
     machine.gate(against("v"), budget=40)

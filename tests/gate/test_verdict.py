@@ -47,6 +47,19 @@ def test_verdict_at_five_percent(estimate: float, low: float, high: float, expec
     assert verdict(Ratio(estimate, low, high, 30), 0.05) == expected
 
 
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "expected"),
+    [
+        (1.04, 1.01, 1.07, INCONCLUSIVE),  # may be a slow spell
+        (1.08, 1.06, 1.10, REGRESSED),  # certainly above the threshold
+        (1.03, 1.02, 1.04, INCONCLUSIVE),
+        (1.02, 1.01, 1.03, PASS),
+    ],
+)
+def test_early_on_only_a_large_change_is_one(estimate: float, low: float, high: float, expected: str) -> None:
+    assert verdict(Ratio(estimate, low, high, 30), 0.05, settled=False) == expected
+
+
 @given(RATIOS, st.floats(0.001, 0.5), st.floats(0.001, 0.5))
 def test_a_higher_threshold_is_never_stricter(ratio: Ratio, one: float, other: float) -> None:
     strict, lax = (ORDER.index(verdict(ratio, t)) for t in sorted((one, other)))
