@@ -152,6 +152,15 @@ def test_foreign_json_has_no_ratios() -> None:
     assert differing_conditions({}, {}) == ["it does not say on what it was measured"]
 
 
+def test_only_the_settings_that_differ_are_named() -> None:
+    common = {"threads": "1", "embedding": "e", "segmentation": "s", "machine": {"cpu": "c"}}
+    then, now = (common | {"settings": {"step": step, "latency": 3.0}} for step in (0.25, 0.5))
+    assert differing_conditions({"diartbench": then}, now) == ["step: 0.25 then, 0.5 now"]
+    assert differing_conditions({"diartbench": common}, common | {"settings": {"step": 0.5}}) == [
+        "step: None then, 0.5 now"
+    ]
+
+
 def test_judge_by_whether_intervals_meet() -> None:
     middle = Ratio(1.0, 0.9, 1.1, 10)
     assert judge(middle, Ratio(1.3, 1.2, 1.4, 10)) == "higher"
