@@ -7,6 +7,8 @@ from typing import Any
 
 import psutil
 
+from variants.cpu import cpu_flags
+
 
 def cpu_model() -> str:
     """The processor as the system names it."""
@@ -17,28 +19,6 @@ def cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def cpu_flags() -> list[str]:
-    """The vector instructions that matter here, of those that the CPU has."""
-    wanted = {
-        "avx2",
-        "fma",
-        "avx512f",
-        "avx512_vnni",
-        "avx_vnni",
-        "avx512_bf16",
-        "amx_int8",
-        "amx_bf16",
-        "neon",
-    }
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("flags", "Features")):
-                return sorted(wanted & set(line.partition(":")[2].split()))
-    except OSError:
-        pass
-    return []
 
 
 def governor() -> str:

@@ -1,6 +1,7 @@
 """The fastest exact combination: the first convolution cached in torch, all that follows it in one ONNX graph each."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from torch import nn
 
 from .cached import cache_sinc
 from .lowered import lowered_sequence, sincnet_layers
-from .onnx import SAMPLES, session, write_onnx
+from .onnx import SAMPLES, as_it_is, session, write_onnx
 from .registry import variant
 
+Finish = Callable[[Path], Path]
 FEATURES = 2658  # what the first convolution and its pooling leave of a chunk
 
 
@@ -19,13 +21,14 @@ class Graph(nn.Module):
     """An ONNX graph, in a session of torch's number of threads that do not spin, in place of the module it came from.
 
     One tensor in, one out; the first and the last dimension of `example` may vary. The file is kept as a buffer.
+    finish: from the exported file to the one to run.
     """
 
-    def __init__(self, module: nn.Module, example: torch.Tensor) -> None:
+    def __init__(self, module: nn.Module, example: torch.Tensor, finish: Finish = as_it_is) -> None:
         super().__init__()
         with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
             axes = {"inputs": {0: "rows", 2: "steps"}, "outputs": {0: "rows"}}
-            path = write_onnx(module, Path(folder) / "graph.onnx", {"inputs": example}, "outputs", axes)
+            path = finish(write_onnx(module, Path(folder) / "graph.onnx", {"inputs": example}, "outputs", axes))
             self.session = session(path)
             self.register_buffer("file", torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8))
 
@@ -55,10 +58,15 @@ class Graph(nn.Module):
 )
 def best_exact(model: nn.Module) -> nn.Module:
     """The first convolution cached; what lies between it and the pooling as one graph, lowered to two dimensions."""
+    return cached_graph(model)
+
+
+def cached_graph(model: nn.Module, finish: Callable[[nn.Module], Finish] = lambda front: as_it_is) -> nn.Module:
+    """The body of `best_exact`. finish: from the cached front to what finishes the graph's file."""
     model = cache_sinc(model)
     front, back = model.get_submodule("sincnet").children()
     *trunk, flatten = lowered_sequence([*back.children(), *model.get_submodule("tdnns").children()])
-    graph = Graph(nn.Sequential(*trunk), torch.rand(1, _filters(front), FEATURES))
+    graph = Graph(nn.Sequential(*trunk), torch.rand(1, _filters(front), FEATURES), finish(front))
     model.sincnet, model.tdnns = front, nn.ModuleList([graph, flatten])  # in torch the last reshaping copies nothing
     return model.eval()
 
@@ -90,9 +98,14 @@ def segmentation_in_onnx(model: Any) -> nn.Module:
 )
 def segmentation_rest_in_onnx(model: Any) -> nn.Module:
     """What follows the cached first convolution as one graph."""
+    return segmentation_graph(model)
+
+
+def segmentation_graph(model: Any, finish: Callable[[nn.Module], Finish] = lambda front: as_it_is) -> nn.Module:
+    """The body of `segmentation-cached-onnx`. finish: from the cached front to what finishes the graph's file."""
     front, back = model.sincnet
     model.sincnet = lowered_sequence(back)
-    result = nn.Sequential(front, Graph(model, torch.rand(1, _filters(front), FEATURES)))
+    result = nn.Sequential(front, Graph(model, torch.rand(1, _filters(front), FEATURES), finish(front)))
     result.specifications = model.specifications
     return result.eval()
 

@@ -43,7 +43,8 @@ def export_variant(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
         file = Path(folder) / "model.onnx"
         graph = onnx.load(str(_write(model, entry, file)))
-        notes = metadata(entry, source, der_increase)
+        calibrated = {p.key: p.value for p in graph.metadata_props if p.key.startswith("calibration_")}
+        notes = calibrated | metadata(entry, source, der_increase)
         onnx.helper.set_model_props(graph, notes)
         onnx.save(graph, str(file))
         file.replace(out)  # all of it or none

@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,20 @@ def export(model: nn.Module, path: Path, dynamo: bool = False) -> Path:
     return write_onnx(model, path, inputs, "embedding", EMBEDDING_AXES, dynamo)
 
 
-def load_in_diart(model: nn.Module, dynamo: bool = False) -> Any:
-    """Export, then load by DIART's own `EmbeddingModel.from_onnx`, whose session takes its default options."""
+def as_it_is(path: Path) -> Path:
+    """The exported file itself."""
+    return path
+
+
+def load_in_diart(model: nn.Module, dynamo: bool = False, finish: Callable[[Path], Path] = as_it_is) -> Any:
+    """Export, then load by DIART's own `EmbeddingModel.from_onnx`, whose session takes its default options.
+
+    finish: from the exported file to the one to load, in the same folder.
+    """
     from diart.models import EmbeddingModel
 
     folder = tempfile.TemporaryDirectory(prefix="diartbench-")
-    embedding = EmbeddingModel.from_onnx(export(model, Path(folder.name) / "embedding.onnx", dynamo))
+    embedding = EmbeddingModel.from_onnx(finish(export(model, Path(folder.name) / "embedding.onnx", dynamo)))
     embedding.load()
     embedding.folder = folder  # the file lives as long as the model
     return embedding
