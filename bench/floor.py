@@ -1,90 +1,162 @@
-"""The arithmetic floor of a model: the multiply-adds that it really executes at the speed of a large matrix product."""
+"""The arithmetic floor of a model: the multiply-adds that it really executes at the speed of large matrix products."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
+import onnxruntime
 import torch
-from onnx import shape_inference
+from onnx import TensorProto, helper
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from variants.best_exact import Graph
+from variants.onnx import session_options
 
-SIDE, SECONDS = 1024, 1.0  # of the square matrices, float32; of their repeated product, of which the fastest counts
+SIDE, SECONDS = 1024, 1.0  # of the square matrices; of their repeated product, of which the fastest counts
+
+
+class Operations(NamedTuple):
+    """Operations (a multiply-add is two) by their type; as a speed, those of a second."""
+
+    float32: float
+    int8: float = 0
 
 
 @dataclass(frozen=True)
 class Floor:
     """Operations of one call, and operations a second at best."""
 
-    operations: int
-    peak: float
+    operations: Operations
+    peak: Operations
 
     @property
     def seconds(self) -> float:
         """The least time that the arithmetic takes."""
-        return self.operations / self.peak
+        spent = self.operations.float32 / self.peak.float32
+        return spent + self.operations.int8 / self.peak.int8 if self.operations.int8 else spent
 
 
-def peak(side: int = SIDE, seconds: float = SECONDS) -> float:
-    """Floating-point operations a second (a multiply-add is two) of a large product on torch's threads."""
+def peak(side: int = SIDE, seconds: float = SECONDS) -> Operations:
+    """Operations a second of large products on torch's threads: torch's in float32, onnxruntime's of u8 and s8."""
     a, b = torch.rand(side, side), torch.rand(side, side)
+    product, feeds = _int8_product(side)
+    makers = (lambda: torch.mm(a, b), lambda: product.run(None, feeds))
+    return Operations(*(2 * side**3 / _fastest(make, seconds) for make in makers))
+
+
+def _fastest(call: Callable[[], Any], seconds: float) -> float:
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end or best == float("inf"):
         start = time.perf_counter()
-        torch.mm(a, b)
+        call()
         best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+    return best
 
 
-def operations(model: Any, call: Callable[[], Any]) -> int | None:
-    """Operations of `call`'s convolutions and products in torch, and of the ONNX graphs within `model`, LSTMs too.
+def _int8_product(side: int) -> tuple[Any, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    weights = helper.make_tensor("b", TensorProto.INT8, [side, side], rng.bytes(side * side), raw=True)
+    node = helper.make_node("MatMulInteger", ["a", "b"], ["c"])
+    inputs = [helper.make_tensor_value_info("a", TensorProto.UINT8, [side, side])]
+    outputs = [helper.make_tensor_value_info("c", TensorProto.INT32, [side, side])]
+    graph = helper.make_graph([node], "product", inputs, outputs, [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
+    return session, {"a": rng.integers(0, 256, (side, side), dtype=np.uint8)}
 
-    None for a model whose arithmetic cannot be counted: a bare ONNX session, quantised layers.
+
+class _Recorded:
+    """A session that remembers what it was last run on."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.feeds: dict[str, np.ndarray] | None = None
+
+    def run(self, outputs: Any, feeds: dict[str, np.ndarray]) -> Any:
+        self.feeds = feeds
+        return self.session.run(outputs, feeds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+
+def operations(model: Any, call: Callable[[], Any]) -> Operations | None:
+    """Operations of `call`: convolutions and products in torch, and what the ONNX files of `model` execute.
+
+    None for a model whose arithmetic cannot be counted: torch's quantised layers, other runtimes.
     """
-    if not isinstance(model, nn.Module) or any("quantized" in type(m).__module__ for m in model.modules()):
-        return None
-    inside = 0
-
-    def graph_called(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal inside
-        assert isinstance(module, Graph)
-        inside += graph_operations(bytes(module.file.numpy()), inputs[0].shape)  # type: ignore[operator]
-
-    hooks = [m.register_forward_hook(graph_called) for m in model.modules() if isinstance(m, Graph)]
+    if isinstance(model, nn.Module):
+        if any("quantized" in type(m).__module__ for m in model.modules()):
+            return None
+        holders: list[Any] = [m for m in model.modules() if isinstance(m, Graph)]
+        files = [bytes(m.file.numpy()) for m in holders]
+    else:
+        loaded = getattr(model, "model", None)  # DIART's embedding models hold what they loaded
+        if loaded is None or not hasattr(loaded, "session"):
+            return None
+        holders, files = [loaded], [loaded.path.read_bytes()]
+    recorded = [_Recorded(holder.session) for holder in holders]
     try:
+        for holder, recording in zip(holders, recorded, strict=True):
+            holder.session = recording
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             call()
     finally:
-        for hook in hooks:
-            hook.remove()
-    return counter.get_total_flops() + inside
+        for holder, recording in zip(holders, recorded, strict=True):
+            holder.session = recording.session
+    inside = [graph_operations(f, r.feeds) for f, r in zip(files, recorded, strict=True) if r.feeds is not None]
+    return Operations(counter.get_total_flops() + sum(o.float32 for o in inside), sum(o.int8 for o in inside))
 
 
-def graph_operations(file: bytes, shape: torch.Size) -> int:
-    """Operations of the Conv, MatMul, Gemm and LSTM nodes of an ONNX file for one input of `shape`."""
+def graph_operations(file: bytes, feeds: Mapping[str, np.ndarray]) -> Operations:
+    """Operations of the Conv, MatMul, Gemm and LSTM nodes of an ONNX file, by the shapes that a run on `feeds` has."""
     model = onnx.load_from_string(file)
-    for dimension, length in zip(model.graph.input[0].type.tensor_type.shape.dim, shape, strict=True):
-        dimension.dim_value = length
-    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in [*graph.value_info, *graph.output]}
-    shapes |= {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.input}
-    shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    counted = [n for n in model.graph.node if n.op_type in _COUNT]
+    sizes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    made = {n.output[0]: n for n in model.graph.node}
+    names = {name for n in counted for name in (*n.input[:3], n.output[0]) if name and name in made}
+    present = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names - present))
+    options = session_options()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # nodes stay what they are
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    shapes = dict(zip([o.name for o in session.get_outputs()], session.run(None, dict(feeds)), strict=True))
+    sizes |= {name: np.shape(value) for name, value in (shapes | dict(feeds)).items()}
+    total = {False: 0, True: 0}
+    for node in counted:
+        weights = made.get(node.input[1])
+        in_int8 = node.op_type.startswith("Dynamic") or (weights is not None and weights.op_type == "DequantizeLinear")
+        total[in_int8] += 2 * _COUNT[node.op_type](*(sizes.get(name, ()) for name in (*node.input[:3], node.output[0])))
+    return Operations(total[False], total[True])
 
-    def size(name: str) -> int:
-        return int(torch.Size(shapes[name]).numel())
 
-    total = 0
-    for node in graph.node:
-        if node.op_type == "Conv":  # every output: a filter's (inputs, ...) weights
-            total += 2 * size(node.output[0]) * size(node.input[1]) // shapes[node.input[1]][0]
-        elif node.op_type in ("MatMul", "Gemm"):
-            inner = shapes[node.input[0]][-1]
-            total += 2 * size(node.output[0]) * inner
-        elif node.op_type == "LSTM":  # every step: all of the input's and the recurrent weights
-            steps, batch, _ = shapes[node.input[0]]
-            total += 2 * steps * batch * (size(node.input[1]) + size(node.input[2]))
-    return total
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape))
+
+
+def _convolution(*shapes: tuple[int, ...]) -> int:  # every output: one filter's (inputs, ...) weights
+    return _size(shapes[-1]) * _size(shapes[1][1:])
+
+
+def _product(*shapes: tuple[int, ...]) -> int:
+    return _size(shapes[-1]) * shapes[0][-1]
+
+
+def _lstm(*shapes: tuple[int, ...]) -> int:  # every step: all of the input's and the recurrent weights
+    steps, batch, _ = shapes[0]
+    return steps * batch * (_size(shapes[1]) + _size(shapes[2]))
+
+
+_COUNT: dict[str, Callable[..., int]] = {
+    "Conv": _convolution,
+    "MatMul": _product,
+    "Gemm": _product,
+    "LSTM": _lstm,
+    "DynamicQuantizeLSTM": _lstm,
+}

@@ -52,6 +52,8 @@ def render(findings: Findings, width: int = WIDTH) -> str:
     pipeline = findings.kinds.get("pipeline")
     if pipeline is not None:
         parts.append(stage_table(pipeline))
+        if findings.accuracy:
+            parts.append(pareto_table(findings))
         parts.append(claims_table(claims(pipeline, findings.accuracy, findings.sizes, findings.trained)))
     for made, saved in findings.compared.items():
         columns = ["kind", "variant", "then: % of its baseline [95 %]", "now: % of baseline [95 %]", "now against then"]
@@ -157,18 +159,38 @@ def floor_table(findings: Findings) -> Table:
     """How far each model is from what its arithmetic alone would take, by its median."""
     speed = next(iter(findings.floors.values())).peak
     table = _table(
-        f"Arithmetic floor, model-only, at a product's {speed / 1e9:.0f} GFLOP/s",
-        ["variant", "GFLOP a chunk", "floor ms", "p50 ms", "times the floor"],
+        f"Arithmetic floor, model-only: {speed.float32 / 1e9:.0f} G operations/s, in int8 {speed.int8 / 1e9:.0f}",
+        ["variant", "G float32 a chunk", "G int8", "floor ms", "p50 ms", "times the floor"],
     )
     for name, floor in findings.floors.items():
         median = findings.kinds["model-only"].latencies[name].percentiles["p50"]
         table.add_row(
             name,
-            _number(floor.operations / 1e9),
+            *(_number(count / 1e9) for count in floor.operations),
             _number(1000 * floor.seconds, 1),
             _number(1000 * median if median is not None else None, 1),
             _number(median / floor.seconds if median is not None else None),
         )
+    return table
+
+
+def pareto_table(findings: Findings) -> Table:
+    """Latency against accuracy, fastest first; "front": nothing measured here is better in both. Then the paper's."""
+    table = _table("Latency x DER", ["variant", "pipeline, % of baseline [95 %]", "DER change, points", "front"])
+    baseline, points = findings.accuracy.get("baseline"), []
+    for name, latency in findings.kinds["pipeline"].latencies.items():
+        accuracy = findings.accuracy.get(name)
+        increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+        ratio = Ratio(1.0, 1.0, 1.0, 0) if name == "baseline" else latency.to_baseline
+        if increase is not None and ratio is not None and findings.trained.get(name, True) and name != TWIN:
+            points.append((ratio.estimate, increase.points, name, ratio))
+    for estimate, change, name, ratio in sorted(points):
+        beaten = any((x, y) != (estimate, change) and x <= estimate and y <= change for x, y, *_ in points)
+        table.add_row(name, show_interval(ratio), f"{change:+.2f}", "" if beaten else "yes")
+    first = TABLE_III["Baseline"]
+    for title, row in TABLE_III.items():
+        share, change = 100 * row.latency / first.latency, row.der - first.der
+        table.add_row(f"paper: {title}", f"{share:.1f}", f"{change:+.2f}", "")
     return table
 
 
@@ -236,8 +258,8 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         "ratio_to_baseline": _ratio_facts(latency.to_baseline),
         "ratio_to_parent": _ratio_facts(latency.to_parent),
         "verdict": latency.verdict,
-        "operations": floor.operations if floor else None,
-        "peak_operations_per_s": floor.peak if floor else None,
+        "operations": floor.operations._asdict() if floor else None,
+        "peak_operations_per_s": floor.peak._asdict() if floor else None,
         "size_mib": findings.sizes.get(name),
         "memory_mib": findings.memory.get(name),
         "trained": findings.trained.get(name, True),

@@ -7,7 +7,7 @@ import pytest
 
 from bench.accuracy import Accuracy, Components, FileScore
 from bench.compare import differing_conditions, judge, stored_ratios
-from bench.floor import Floor
+from bench.floor import Floor, Operations
 from bench.measure import Measurement, Rounds
 from bench.report import Findings, extra_info, render
 from bench.results import summarize
@@ -51,7 +51,7 @@ def findings() -> Findings:
         notes=["bad.wav: unreadable audio"],
         conditions=conditions,
         compared={},
-        floors={"baseline": Floor(6_100_000_000, 2e11)},
+        floors={"baseline": Floor(Operations(6_100_000_000), Operations(2e11, 8e11))},
     )  # fmt: skip
 
 
@@ -79,9 +79,24 @@ def test_nothing_is_cut_off(findings: Findings) -> None:
 
 def test_floor(findings: Findings) -> None:
     text = render(findings)
-    assert "200 GFLOP/s" in text
-    # 6.1 GFLOP at 200 GFLOP/s; its median round takes 61 ms
-    assert row(text, "Arithmetic floor", "baseline").split() == ["baseline", "6.10", "30.5", "61.0", "2.00"]
+    assert "200 G operations/s, in int8 800" in text
+    # 6.1 G at 200 G a second; its median round takes 61 ms
+    assert row(text, "Arithmetic floor", "baseline").split() == ["baseline", "6.10", "0.00", "30.5", "61.0", "2.00"]
+
+
+def test_pareto_has_the_paper_in_it_and_only_the_unbeaten_on_the_front(findings: Findings) -> None:
+    text = render(findings)
+    assert row(text, "Latency x DER", "baseline").split()[-1] == "yes"
+    assert "baseline-twin" not in text.split("Latency x DER")[1].split("The paper's claims")[0]
+    # Table III: 0.058739 s of 0.065127, DER 49.73 against 44.86
+    paper = next(line for line in text.splitlines() if line.startswith(" paper: knowledge distillation"))
+    assert paper.split()[-2:] == ["90.2", "+4.87"]
+    # 8 points for 40 % less time: neither beats the other; the untrained one has no place
+    assert row(text, "Latency x DER", "distilled-int8").split()[-2:] == ["+8.00", "yes"]
+    assert " distilled " not in text.split("Latency x DER")[1].split("The paper's claims")[0]
+    free = replace(findings, accuracy=findings.accuracy | {"distilled-int8": findings.accuracy["baseline"]})
+    assert row(render(free), "Latency x DER", "baseline").split()[-1] == "+0.00"
+    assert row(render(free), "Latency x DER", "distilled-int8").split()[-1] == "yes"
 
 
 def test_accuracy_and_stages(findings: Findings) -> None:

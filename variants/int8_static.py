@@ -62,7 +62,7 @@ def quantise(path: Path, feeds: Feeds, notes: Mapping[str, str], nodes: Collecti
     prepared, target = path.with_suffix(".prepared.onnx"), path.with_suffix(".int8.onnx")
     common: dict[str, Any] = {"weight_type": QuantType.QInt8, "reduce_range": not multiplies_int8()}
     with contextlib.redirect_stdout(io.StringIO()):  # the calibrator tells of its progress
-        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quant_pre_process(str(path), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
         if lstms:
             quantize_dynamic(str(prepared), str(prepared), ["LSTM"], nodes_to_quantize=lstms, **common)
         quantize_static(

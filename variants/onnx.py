@@ -76,8 +76,8 @@ def load_in_diart(model: nn.Module, dynamo: bool = False, finish: Callable[[Path
     return embedding
 
 
-def session(path: Path, threads: int | None = None, spinning: bool = False) -> Any:
-    """A sequential ONNX Runtime session on the CPU; threads: None for torch's number, 0 for the runtime's own choice.
+def session_options(threads: int | None = None, spinning: bool = False) -> Any:
+    """Options of a sequential session; threads: None for torch's number, 0 for the runtime's own choice.
 
     spinning: whether its threads may spin between runs, as they do by default.
     """
@@ -88,7 +88,16 @@ def session(path: Path, threads: int | None = None, spinning: bool = False) -> A
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def session(path: Path, threads: int | None = None, spinning: bool = False) -> Any:
+    """An ONNX Runtime session on the CPU with these `session_options`."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        str(path), session_options(threads, spinning), providers=["CPUExecutionProvider"]
+    )
 
 
 def pinned(embedding: Any, threads: int | None = None, spinning: bool = False) -> Any:
