@@ -63,6 +63,13 @@ def test_operations_of_a_session_are_those_of_the_shared_trunk(stock: Any) -> No
     assert counts[0] == pytest.approx(counts[1], rel=1e-3)
 
 
+def test_a_file_with_branches_is_not_counted(stock: Any) -> None:
+    """The stock export looks at the shape of the input before its first convolution, by an If."""
+    inputs = torch.rand(1, 1, 80_000), torch.rand(1, 293)
+    model = variants.build("distilled-onnx-pinned", stock)
+    assert operations(model, lambda: model(*inputs)) is None
+
+
 def test_floor_adds_both_types() -> None:
     assert Floor(Operations(100, 400), Operations(50, 200)).seconds == 4
     assert Floor(Operations(100), Operations(50, 0)).seconds == 2
