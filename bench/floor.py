@@ -43,7 +43,7 @@ class Floor:
 def peak(side: int = SIDE, seconds: float = SECONDS) -> Operations:
     """Operations a second of large products on torch's threads.
 
-    In float32 of the faster of torch and onnxruntime, which on some CPUs differ by half; in int8 onnxruntime's, u8 by s8.
+    In float32 the faster of torch and onnxruntime, which differ on some CPUs; in int8 onnxruntime, u8 by s8.
     """
     a, b = torch.rand(side, side), torch.rand(side, side)
     in_torch = _fastest(lambda: torch.mm(a, b), seconds)
