@@ -194,6 +194,8 @@ def test_stored_der_is_that_of_the_same_weights_and_the_newest(tmp_path: Path) -
     [
         ("torch-compile", "the nearest that can is 'onnx-tuned'"),
         ("distilled-int8", "the nearest that can is 'distilled'"),
+        ("segmentation-onnx", "only embedding models are exported"),
+        ("segmentation-cached-int8", "only embedding models are exported"),
         ("chill", "unknown variant 'chill'"),
     ],
 )
@@ -205,10 +207,12 @@ def test_what_is_not_exported(name: str, says: str, tmp_path: Path, capsys: Any,
     assert not list(tmp_path.iterdir())
 
 
-def test_export_into_no_folder(tmp_path: Path, capsys: Any, stock: Any, monkeypatch: Any) -> None:
+def test_export_into_no_folder_or_over_one(tmp_path: Path, capsys: Any, stock: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("variants.__main__.load", lambda *_: stock)
     assert main(["export", "baseline", "--out", str(tmp_path / "none" / "model.onnx")]) == 1
-    assert "there is no folder" in capsys.readouterr().err
+    assert main(["export", "baseline", "--out", str(tmp_path)]) == 1
+    no_folder, over_one = capsys.readouterr().err.splitlines()
+    assert "there is no folder" in no_folder and "name the file to write" in over_one
 
 
 def test_list_names_all_and_what_is_missing(capsys: Any, monkeypatch: Any) -> None:

@@ -29,6 +29,8 @@ def export_variant(
     import onnx
 
     entry = get(name)
+    if entry.model != "embedding":
+        raise UserError(f"variant {name!r} is one of the segmentation model: only embedding models are exported")
     if entry.exported_by is not None:
         raise UserError(
             f"variant {name!r} keeps state, is two models, or is no ONNX: it cannot be one ONNX file; "
@@ -36,6 +38,8 @@ def export_variant(
         )
     if not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise UserError(f"--out {out}: this is a folder; name the file to write")
     model = build(name, root)
     source = provenance_of(model)
     if der_increase is None:
