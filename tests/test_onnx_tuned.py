@@ -229,6 +229,8 @@ def test_list_names_all_and_what_is_missing(capsys: Any, monkeypatch: Any) -> No
     assert "no: variant 'needy' needs no_such_package" in rows["needy"]
     assert "no: needs a compiler" in rows["uncompiled"]
     assert "yes" in rows["onnx-tuned"]
+    for name in variants.names("segmentation"):
+        assert any(f"│ {name} " in line and "by --segmentation-variant" in line for line in lines)
     with pytest.raises(variants.UnavailableError, match="needs a compiler"):
         variants.build("uncompiled", nn.Identity())
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from .errors import UnavailableError, UserError
 from .exporting import export_variant
 from .loading import load
-from .registry import require, select
+from .registry import Variant, get, names, require
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def show(given: argparse.Namespace) -> None:
-    """Print the table of all variants."""
-    table = Table("variant", "parent", "embeddings", "DER tolerance", "needs", "measured", "here", "ONNX file")
-    for entry in select("all"):
+    """Print the table of all variants, those of the segmentation model last."""
+    table = Table("variant", "parent", "output", "DER tolerance", "needs", "measured", "here", "ONNX file")
+    for entry in (get(name) for model in ("embedding", "segmentation") for name in names(model)):
         try:
             require(entry.name)
             here = "yes"
@@ -57,11 +57,17 @@ def show(given: argparse.Namespace) -> None:
             "as parent's" if entry.exact else "other",
             f"{entry.tolerance:g}",
             ", ".join(entry.needs),
-            "by default" if entry.default else "when named",
+            _measured(entry),
             here,
-            entry.exported_by or entry.name,
+            entry.exported_by or entry.name if entry.model == "embedding" else "",
         )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
+
+
+def _measured(entry: Variant) -> str:
+    if entry.model == "segmentation":
+        return "by --segmentation-variant"
+    return "by default" if entry.default else "when named"
 
 
 def export(given: argparse.Namespace) -> None:
