@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.progress import track
+from torch import nn
 
 import variants
 from variants import UserError
+from variants.cached import CachedFront
 from variants.int8_static import Feeds, quantisable, quantise, row_feeds, sensitive
 from variants.loading import load
 from variants.onnx import export, session
@@ -28,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # of the libraries' own dependencies
     try:
-        model = variants.build(given.variant, load("embedding", given.embedding))
+        model = variants.build(variants.get(given.variant, "embedding").name, load("embedding", given.embedding))
+        if not isinstance(model, nn.Module) or any(isinstance(part, CachedFront) for part in model.modules()):
+            raise UserError(f"--variant {given.variant}: is no network in torch by itself, such as shared-folded")
         with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
             print(table(export(row_graph(model), Path(folder) / "float.onnx")))
     except UserError as error:
