@@ -1,6 +1,8 @@
 """Models and audio that several test modules share: stock architectures with seeded weights, a short recording."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,10 @@ from pyannote.core import Annotation, Segment
 from bench.corpus import Recording, sample
 from variants.loading import segmentation_specifications
 from variants.provenance import Provenance, stamp
+
+# Every process that a test starts imports this checkout, wherever it runs and whatever checkout is installed, if any.
+CHECKOUT = str(Path(__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.get("PYTHONPATH")]))
 
 BEGIN, SECONDS = 6.5, 10.1  # of pyannote's sample: both of its speakers talk in it, and overlap
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +12,9 @@ FAST = ("--budget", "0", "--accuracy", "off", "--files", "sample")
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A user's own project: an empty folder whose conftest loads the plugin."""
     pytester.makeconftest(CONFTEST)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     return pytester
 
 
