@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
 def selfcheck(given: argparse.Namespace) -> None:
     """Record (or read), replay, and print the table in markdown."""
     begin = time.monotonic()
+    if given.json is not None and (given.json.is_dir() or not given.json.parent.is_dir()):
+        raise UserError(f"--json {given.json}: name a file in a folder that exists")  # before minutes of measuring
     with Progress(console=Console(stderr=True), transient=True) as bar:
         if given.source is None:
             saved = measured(given, bar)

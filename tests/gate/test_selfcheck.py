@@ -162,3 +162,13 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, capsys: 
     (tmp_path / "x.json").write_text(text)
     assert main(["selfcheck", "--from", str(tmp_path / "x.json")]) == 1
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_measuring(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.gate.__main__.measured", lambda *_: pytest.fail("measured"))
+    for path in (tmp_path / "none" / "x.json", tmp_path):
+        assert main(["selfcheck", "--json", str(path)]) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line == f"bench.gate: --json {path}: name a file in a folder that exists"
