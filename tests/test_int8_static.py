@@ -83,6 +83,7 @@ def test_exported_file_tells_of_its_calibration_and_runs_in_stock_diart(
     assert saved["calibration_sha256"] == digest.hexdigest()
     assert saved["calibration_chunks"] == f"{len(calibration().weights)} of 5 s"
     assert saved["calibration_method"] == "percentile 99.99"
+    assert saved["calibration_weight_bits"] in ("7", "8")
     loaded = EmbeddingModel.from_onnx(tmp_path / "out.onnx")
     waveform, weights = torch.rand(2, 1, 80_000), torch.rand(2, 293)
     torch.testing.assert_close(loaded(waveform, weights), built(waveform, weights), rtol=1e-3, atol=1e-3)
@@ -127,9 +128,11 @@ def test_without_int8_instructions_weights_keep_a_bit_free(
     torch.onnx.export(model, (torch.rand(1, 4, 20),), str(path), input_names=["x"], dynamo=False)
     feeds = [{"x": torch.rand(1, 4, 20).numpy()}]
     largest = []
-    for able in (True, False):
+    for able, bits in ((True, "8"), (False, "7")):
         monkeypatch.setattr("variants.int8_static.multiplies_int8", lambda able=able: able)
-        tensors = onnx.load(str(quantise(path, feeds, {}, quantisable(path)))).graph.initializer
+        made = onnx.load(str(quantise(path, feeds, {}, quantisable(path))))
+        assert {p.key: p.value for p in made.metadata_props}["calibration_weight_bits"] == bits
+        tensors = made.graph.initializer
         largest.append(max(abs(onnx.numpy_helper.to_array(t).astype(int)).max() for t in tensors if t.data_type == 3))
     assert largest[0] > 120 and largest[1] <= 64
 

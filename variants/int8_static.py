@@ -60,7 +60,8 @@ def quantise(path: Path, feeds: Feeds, notes: Mapping[str, str], nodes: Collecti
     chosen = set(quantisable(path)) - sensitive(path) if nodes is None else set(nodes)
     lstms = [n.name for n in onnx.load(str(path)).graph.node if n.op_type == "LSTM"] if nodes is None else []
     prepared, target = path.with_suffix(".prepared.onnx"), path.with_suffix(".int8.onnx")
-    common: dict[str, Any] = {"weight_type": QuantType.QInt8, "reduce_range": not multiplies_int8()}
+    spare = not multiplies_int8()
+    common: dict[str, Any] = {"weight_type": QuantType.QInt8, "reduce_range": spare}
     with contextlib.redirect_stdout(io.StringIO()):  # the calibrator tells of its progress
         quant_pre_process(str(path), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
         if lstms:
@@ -79,7 +80,8 @@ def quantise(path: Path, feeds: Feeds, notes: Mapping[str, str], nodes: Collecti
             **common,
         )
     model = onnx.load(str(target))
-    onnx.helper.set_model_props(model, {**notes, "calibration_method": f"percentile {PERCENTILE:g}"})
+    how = {"calibration_method": f"percentile {PERCENTILE:g}", "calibration_weight_bits": "7" if spare else "8"}
+    onnx.helper.set_model_props(model, {**notes, **how})
     onnx.save(model, str(target))
     return target
 
