@@ -46,12 +46,33 @@ def test_all_but_the_sinc_filters_are_quantised(graph: Any) -> None:
     assert len(stored) == 8
 
 
-def test_segmentation_has_int8_lstms(segmenter: Any) -> None:
-    _, graph = variants.build("segmentation-cached-int8", segmenter)
+def test_segmentation_has_int8_lstms_and_says_nearly_the_same(segmenter: Any, clip: Recording) -> None:
+    model = variants.build("segmentation-cached-int8", segmenter)
+    _, graph = model
     found = onnx.load_from_string(bytes(graph.file.numpy())).graph
     kinds = Counter(node.op_type for node in found.node)
     assert kinds["DynamicQuantizeLSTM"] == 1 and kinds["LSTM"] == 0  # the tests' small PyanNet has one layer
     assert in_int8(found) == {"Conv": 2, "MatMul": 3}
+    waveform = torch.from_numpy(clip.waveform()[None, :, 40_000:120_000])
+    with torch.no_grad():
+        one, other = model(waveform), segmenter(waveform)
+    assert 0.2 < (other > 0.5).float().mean() < 0.8
+    assert not torch.equal(one, other) and ((one > 0.5) == (other > 0.5)).float().mean() > 0.93
+
+
+@pytest.mark.slow
+def test_best_has_all_behind_the_cached_filters_in_int8(stock: Any, clip: Recording) -> None:
+    model, exact = (variants.build(name, stock) for name in ("best", "best-exact"))
+    graph, _ = model.tdnns
+    assert in_int8(onnx.load_from_string(bytes(graph.file.numpy())).graph) == {"Conv": 7}
+    assert variants.get("best").segmentation == "segmentation-cached-int8"
+    weights = torch.rand(3, 293, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for first in (0, 4000, 80_000):  # a step of the pipeline, and a jump
+            waveform = torch.from_numpy(clip.waveform()[None, :, first : first + 80_000]).repeat(3, 1, 1)
+            one, other = model(waveform, weights), exact(waveform, weights)
+            assert not torch.equal(one, other) and torch.equal(one, model(waveform, weights))
+            assert torch.cosine_similarity(one, other).min() > 0.98
 
 
 def test_it_says_nearly_the_same(built: Any, stock: Any, clip: Recording) -> None:
