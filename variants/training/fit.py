@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -52,7 +53,10 @@ def learning_rate(progress: float) -> float:
 
 
 class Training(L.LightningModule):
-    """Minimises `objective(batch, progress)`; logs samples per second of the loader and of training."""
+    """Minimises `objective(batch, progress)`; logs samples per second of the loader and of training.
+
+    An objective may bring `parameter_groups(lr)`, AdamW's groups, and `clip`, a `PercentileClip` for its gradient.
+    """
 
     def __init__(self, objective: nn.Module, validate: Validate, args: argparse.Namespace) -> None:
         super().__init__()
@@ -60,17 +64,28 @@ class Training(L.LightningModule):
         self.ended = 0.0
 
     def configure_optimizers(self):  # type: ignore[no-untyped-def]  # Lightning's own union of return types
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        trained: Any = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        if hasattr(self.objective, "parameter_groups"):
+            groups: Any = self.objective.parameter_groups
+            trained = groups(self.args.lr)
         optimiser = torch.optim.AdamW(trained, lr=self.args.lr, weight_decay=self.args.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate((step + 1) / self.args.steps)
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def configure_gradient_clipping(self, *args: Any, **options: Any) -> None:
+        if hasattr(self.objective, "clip"):
+            clip: Any = self.objective.clip
+            self.log("clipped_at", clip.clip(self.parameters()))
+        else:
+            super().configure_gradient_clipping(*args, **options)
+
     def on_train_epoch_start(self) -> None:
         self.ended = time.perf_counter()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        torch.manual_seed(self.args.seed + self.global_step)  # a resumed run draws what one run would have drawn
         loss, metrics = self.objective(batch, self.global_step / self.args.steps)
         samples = float(len(batch["signal"]))
         now = time.perf_counter()
