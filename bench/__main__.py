@@ -50,6 +50,8 @@ def _run(given: argparse.Namespace) -> Run:
     names = [variant.name for variant in variants.select(given.variants or "baseline")]
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
     run.prepare(timed=False)
+    if not run.segmentation_trained:
+        raise UserError(f"--segmentation {given.segmentation} has random weights: its DER means nothing, not measured")
     return run
 
 

@@ -98,7 +98,7 @@ def _short(doc: Json) -> tables.Table:
         rows.append([
             tables.name(v), tables.interval((latency.get("model-only") or {}).get("to_baseline")),
             tables.interval(pipeline.get("to_baseline")), pipeline.get("verdict", "–"),
-            tables.number(accuracy.get("der")), tables.points(accuracy.get("increase")),
+            tables.der(doc, accuracy), tables.points(accuracy.get("increase")),
             tables.number(v["size_mib"]), tables.number(v["memory_mib"], 1),
         ])  # fmt: skip
     columns = ["variant", "model-only, % of baseline [95 %]", "pipeline, % of baseline [95 %]", "pipeline", "DER, %",

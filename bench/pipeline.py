@@ -37,8 +37,8 @@ class PipelineSettings:
             )
 
 
-def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any) -> Any:
-    """DIART's own configuration object for these settings, on the CPU."""
+def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any, device: str = "cpu") -> Any:
+    """DIART's own configuration object for these settings."""
     import torch
     from diart import SpeakerDiarizationConfig
 
@@ -51,23 +51,27 @@ def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any) 
         tau_active=settings.tau,
         rho_update=settings.rho,
         delta_new=settings.delta,
-        device=torch.device("cpu"),
+        device=torch.device(device),
     )
 
 
-def diart_pipeline(settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False) -> Any:
+def diart_pipeline(
+    settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False, device: str = "cpu"
+) -> Any:
     """A stock `diart.SpeakerDiarization`, or one with the blocks of `variants.blocks`."""
     from diart import SpeakerDiarization
 
-    pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding))
+    pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding, device))
     return lean_blocks(pipeline) if lean else pipeline
 
 
 class StagedPipeline:
     """A DIART pipeline with a stop-watch around its segmentation and its embedding block."""
 
-    def __init__(self, settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False) -> None:
-        self.pipeline = diart_pipeline(settings, segmentation, embedding, lean)
+    def __init__(
+        self, settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False, device: str = "cpu"
+    ) -> None:
+        self.pipeline = diart_pipeline(settings, segmentation, embedding, lean, device)
         self._spent: dict[str, float] = {}
         self.pipeline.segmentation = self._timed("segmentation", self.pipeline.segmentation)
         self.pipeline.embedding = self._timed("embedding", self.pipeline.embedding)

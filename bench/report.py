@@ -89,7 +89,7 @@ def latency_table(findings: Findings, kind: str) -> Table:
         above = TABLE_III.get((variants.get(entry.parent).paper if entry.parent else None) or "")
         accuracy = findings.accuracy.get(name)
         cells = [
-            _number(accuracy.der if accuracy else None),
+            _der(accuracy, findings),
             _number(row.der if row else None) if paper else None,
             _number(1000 * latency.mean, 1),
             _number(1000 * latency.std, 1),
@@ -106,6 +106,13 @@ def latency_table(findings: Findings, kind: str) -> Table:
         mark = "" if findings.trained.get(name, True) else " *"
         table.add_row(name + mark, *(cell for cell in cells if cell is not None))
     return table
+
+
+def _der(accuracy: Accuracy | None, findings: Findings) -> str:
+    """A DER in %, a dash where there is none, or that an untrained segmentation leaves nothing to measure."""
+    if not findings.conditions.get("segmentation_trained", True):
+        return "not measured"
+    return _number(accuracy.der if accuracy else None)
 
 
 def accuracy_table(findings: Findings) -> Table:

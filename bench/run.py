@@ -152,14 +152,26 @@ class Run:
     @property
     def scored_parts(self) -> list[tuple[Recording, float | None]]:
         """The recordings that DER is computed on, with the seconds to use of each."""
-        if self.options.accuracy == "off":
+        if not self.scores:
             return []
         return scoring.take(self.recordings, QUICK_SECONDS if self.options.accuracy == "quick" else None)
 
+    @property
+    def scores(self) -> bool:
+        """Whether accuracy is measured: not with `--accuracy off`, nor with a segmentation of random weights."""
+        return self.options.accuracy != "off" and self.segmentation_trained
+
+    @property
+    def segmentation_trained(self) -> bool:
+        """Whether the segmentation's weights were ever trained, or are not needed."""
+        model = self.segmentation.model
+        stamp = variants.provenance_of(getattr(model, "model", model))
+        return stamp is None or stamp.trained
+
     @cached_property
     def accuracy(self) -> dict[str, Accuracy]:
-        """Accuracy of every variant; empty with `--accuracy off`."""
-        if self.options.accuracy == "off":
+        """Accuracy of every variant; empty where it is not measured."""
+        if not self.scores:
             return {}
         options = self.options
         parts = self.scored_parts
@@ -276,6 +288,7 @@ class Run:
             "cpus": list(self.threads.cpus),
             "embedding": str(variants.provenance_of(self.root)),
             "segmentation": self._segmentation_name(),
+            "segmentation_trained": self.segmentation_trained,
             "timed_on": [recording.name for recording, _ in scoring.take(self.recordings, QUICK_SECONDS)],
             "scored_on": [recording.name for recording, _ in self.scored_parts],
             "settings": vars(self.options.settings),
@@ -304,6 +317,8 @@ class Run:
             if any(isinstance(part, CachedFront) for part in getattr(self.models[name], "modules", list)())
         ]
         notes += [f"{name}: its pipeline runs {self._other(name)}" for name in self.others]
+        if not self.segmentation_trained:
+            notes.append("the segmentation has random weights: only its cost is measured; DER: not measured")
         return Findings(
             kinds=self.kinds,
             accuracy=self.__dict__.get("accuracy", {}),  # only if it was asked for, and so exists

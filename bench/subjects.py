@@ -47,8 +47,10 @@ class ModelOnly:
 class Pipeline:
     """The pipeline, from chunk in to labels out, reset at each file."""
 
-    def __init__(self, embedding: Any, segmentation: Any, settings: PipelineSettings, lean: bool = False) -> None:
-        self.staged = StagedPipeline(settings, segmentation, embedding, lean)
+    def __init__(
+        self, embedding: Any, segmentation: Any, settings: PipelineSettings, lean: bool = False, device: str = "cpu"
+    ) -> None:
+        self.staged = StagedPipeline(settings, segmentation, embedding, lean, device)
         self.oracle = segmentation.model if isinstance(segmentation.model, OracleSegmentation) else None
         self.padding = 0.0
 

@@ -26,6 +26,13 @@ def number(value: float | None, digits: int = 2, factor: float = 1.0) -> str:
     return "–" if value is None else f"{factor * value:.{digits}f}"
 
 
+def der(doc: Json, accuracy: Json | None) -> str:
+    """A DER in %, a dash where there is none, or that an untrained segmentation leaves nothing to measure."""
+    if not (doc["conditions"] or {}).get("segmentation_trained", True):
+        return "not measured"
+    return number((accuracy or {}).get("der"))
+
+
 def interval(facts: Json | None) -> str:
     """A ratio in % with its interval."""
     return show_interval(to_ratio(facts)) if facts else "–"
@@ -58,7 +65,7 @@ def table_iii(doc: Json) -> Table:
         paper, above = variant["paper"] or {}, papers.get(variant["parent"]) or {}
         both = paper and above
         rows.append([
-            name(variant), number((variant["accuracy"] or {}).get("der")), number(paper.get("der")),
+            name(variant), der(doc, variant["accuracy"]), number(paper.get("der")),
             f"{1000 * latency['mean_s']:.1f} ± {1000 * latency['std_s']:.1f}", number(paper.get("latency_s"), 1, 1000),
             interval(latency["to_baseline"]), number(paper.get("latency_s"), 1, 100 / base), latency["verdict"],
             interval(latency["to_parent"]), number(paper["latency_s"] / above["latency_s"] if both else None, 1, 100),

@@ -16,6 +16,7 @@ from torch import nn
 
 from .errors import UserError
 from .provenance import Provenance, stamp
+from .wavlm import weights as wavlm
 
 WEIGHTS = Path(__file__).parent / "weights"
 # what a checkpoint may name as its architecture; importing anything else would run code of the file's choice
@@ -35,12 +36,18 @@ def load(kind: str, source: str = "bundled", trust: bool = False) -> nn.Module:
     """Load the model of `kind` ("embedding" or "segmentation"), in eval mode, with its provenance stamped.
 
     source: "bundled", a path, or a Hugging Face id ("owner/name", "owner/name@revision"; the token is the usual
-    login's or HF_TOKEN's). trust: accept any architecture and pickled object that a local file names.
+    login's or HF_TOKEN's). For a segmentation also a preset of `variants.wavlm`, its encoder's weights behind a "=" if
+    there are any ("wavlm-base-plus=microsoft/wavlm-base-plus"), or a file that the recipe of WavLM wrote.
+    trust: accept any architecture and pickled object that a local file names.
     Raises UserError, one line, for a model that is gated, missing, corrupt or of another kind.
     """
     if source == "bundled":
         return _bundled(kind)
     path = Path(source).expanduser()
+    if kind == "segmentation" and (preset := source.partition("="))[0] in wavlm.PRESETS:
+        return wavlm.load_preset(preset[0], preset[2] or None)
+    if kind == "segmentation" and path.suffix == ".safetensors" and path.exists():
+        return wavlm.load_file(path)
     if path.exists():
         return _checkpoint(kind, path, str(source), trust)
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", source) and path.suffix not in {".ckpt", ".bin", ".pt"}:
