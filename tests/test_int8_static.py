@@ -1,5 +1,7 @@
 """What becomes int8 and what does not; calibration that is refused, repeatable and told of in the file."""
 
+import copy
+import dataclasses
 import hashlib
 from collections import Counter
 from pathlib import Path
@@ -10,10 +12,12 @@ import onnx
 import pytest
 import soundfile
 import torch
+from pyannote.audio.core.task import Problem
 
 import variants
 from bench.corpus import Recording
 from variants import UserError, exporting
+from variants.__main__ import main
 from variants.calibration import DEV, FLOOR, calibration
 from variants.int8_static import quantisable, quantise, sensitive
 
@@ -108,6 +112,36 @@ def test_exported_file_tells_of_its_calibration_and_runs_in_stock_diart(
     loaded = EmbeddingModel.from_onnx(tmp_path / "out.onnx")
     waveform, weights = torch.rand(2, 1, 80_000), torch.rand(2, 293)
     torch.testing.assert_close(loaded(waveform, weights), built(waveform, weights), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "agree"), [("segmentation-onnx", 1.0), ("segmentation-int8", 0.93)])
+def test_exported_segmentation_runs_in_stock_diart(
+    name: str, agree: float, segmenter: Any, clip: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diart.models import SegmentationModel
+
+    monkeypatch.setattr("variants.__main__.load", lambda kind, *_: {"segmentation": segmenter}[kind])
+    out = tmp_path / "out.onnx"
+    assert main(["export", name, "--out", str(out)]) == 0
+    file = onnx.load(str(out))
+    notes = {p.key: p.value for p in file.metadata_props}
+    assert notes["variant"] == name and notes["source_sha256"] == "b" * 64
+    assert ("calibration_sha256" in notes) == (name == "segmentation-int8")
+    if name == "segmentation-int8":
+        assert in_int8(file.graph) == {"Conv": 2, "MatMul": 3}
+        assert Counter(node.op_type for node in file.graph.node)["DynamicQuantizeLSTM"] == 1
+    waveforms = torch.from_numpy(np.stack([clip.waveform()[:, first : first + 80_000] for first in (0, 40_000)]))
+    with torch.no_grad():
+        one, other = SegmentationModel.from_onnx(out)(waveforms), segmenter(waveforms)
+    assert one.shape == other.shape and ((one > 0.5) == (other > 0.5)).float().mean() >= agree
+
+
+def test_a_powerset_is_not_exported(segmenter: Any, tmp_path: Path) -> None:
+    model = copy.deepcopy(segmenter)
+    changes = {"powerset_max_classes": 2, "problem": Problem.MONO_LABEL_CLASSIFICATION}
+    model.specifications = dataclasses.replace(segmenter.specifications, **changes)
+    with pytest.raises(UserError, match=r"'segmentation-onnx' has no ONNX form .*powerset, which DIART decodes"):
+        exporting.export_variant("segmentation-onnx", model, tmp_path / "out.onnx")
 
 
 def conversation(folder: Path, rttm: str, seconds: float = 11) -> Path:

@@ -194,8 +194,9 @@ def test_stored_der_is_that_of_the_same_weights_and_the_newest(tmp_path: Path) -
     [
         ("torch-compile", "the nearest that can is 'onnx-tuned'"),
         ("distilled-int8", "the nearest that can is 'distilled'"),
-        ("segmentation-onnx", "only embedding models are exported"),
-        ("segmentation-cached-int8", "only embedding models are exported"),
+        ("segmentation", "the nearest that can is 'segmentation-onnx'"),
+        ("segmentation-cached", "the nearest that can is 'segmentation-onnx'"),
+        ("segmentation-cached-int8", "the nearest that can is 'segmentation-int8'"),
         ("chill", "unknown variant 'chill'"),
     ],
 )

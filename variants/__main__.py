@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     exporting.set_defaults(run=export)
     exporting.add_argument("name", metavar="NAME")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    exporting.add_argument("--embedding", default="bundled", metavar="MODEL", help="as for pytest bench")
+    for kind in ("embedding", "segmentation"):
+        exporting.add_argument(f"--{kind}", default="bundled", metavar="MODEL", help="as for pytest bench")
     exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
     exporting.add_argument(
         "--der", type=float, metavar="POINTS", help="measured DER increase (default: the newest in --benchmarks)"
@@ -59,7 +60,7 @@ def show(given: argparse.Namespace) -> None:
             ", ".join(entry.needs),
             _measured(entry),
             here,
-            entry.exported_by or entry.name if entry.model == "embedding" else "",
+            entry.exported_by or entry.name,
         )
     Console(width=None if sys.stdout.isatty() else 400).print(table)
 
@@ -72,7 +73,8 @@ def _measured(entry: Variant) -> str:
 
 def export(given: argparse.Namespace) -> None:
     """Write the file and print what its metadata say."""
-    root = load("embedding", given.embedding, given.trust_checkpoint)
+    kind = get(given.name).model
+    root = load(kind, getattr(given, kind), given.trust_checkpoint)
     notes = export_variant(given.name, root, given.out, given.der, given.benchmarks.rglob("*.json"))
     print(f"{given.out}: " + ", ".join(f"{key} {value}" for key, value in notes.items()))
 

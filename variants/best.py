@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .best_exact import Finish, cached_graph, segmentation_graph
+from .best_exact import Finish, cached_graph, segmentation_graph, whole_segmentation
 from .calibration import calibration
 from .int8_static import quantised
 from .registry import variant
@@ -50,8 +50,22 @@ def best(model: nn.Module) -> nn.Module:
     model="segmentation",
     tolerance=0.3,
     needs=["onnx", "onnxruntime"],
-    exported_by="segmentation-onnx",
+    exported_by="segmentation-int8",
 )
-def segmentation_int8(model: Any) -> nn.Module:
+def cached_segmentation_in_int8(model: Any) -> nn.Module:
     """Convolutions, LSTM and linear layers behind the cached first convolution in int8."""
     return segmentation_graph(model, behind)
+
+
+@variant(
+    "segmentation-int8",
+    title="int8",
+    parent="segmentation-frozen",
+    model="segmentation",
+    tolerance=0.3,
+    needs=["onnx", "onnxruntime"],
+)
+def segmentation_in_int8(model: Any) -> nn.Module:
+    """The graph of `segmentation-onnx` with all but the sinc filters in int8."""
+    found = calibration()
+    return whole_segmentation(model, quantised([{"inputs": w[None]} for w in found.waveforms], found.notes()))

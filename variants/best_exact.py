@@ -81,8 +81,13 @@ def cached_graph(model: nn.Module, finish: Callable[[nn.Module], Finish] = lambd
 )
 def segmentation_in_onnx(model: Any) -> nn.Module:
     """The whole segmentation model, LSTM included, as one graph."""
+    return whole_segmentation(model)
+
+
+def whole_segmentation(model: Any, finish: Finish = as_it_is) -> nn.Module:
+    """The body of `segmentation-onnx`. finish: from the exported file to the one to run."""
     model.sincnet = lowered_sequence(sincnet_layers(model.sincnet))
-    graph = Graph(model, torch.rand(1, 1, SAMPLES))
+    graph = Graph(model, torch.rand(1, 1, SAMPLES), finish)
     graph.specifications = model.specifications
     return graph.eval()
 

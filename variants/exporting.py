@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from .best_exact import Graph
 from .errors import UserError
 from .onnx import export
 from .pooling import ProductPool
@@ -20,17 +21,15 @@ from .shared_trunk import SharedTrunk
 def export_variant(
     name: str, root: Any, out: Path, der_increase: float | None = None, stored: Iterable[Path] = ()
 ) -> dict[str, str]:
-    """Write variant `name`, built from `root`, as ONNX file `out`; returns the metadata in it.
+    """Write variant `name`, built from `root` (of its kind), as ONNX file `out`; returns the metadata in it.
 
-    der_increase: measured DER increase over the baseline, in points; None: that in `stored`, if any. The file takes
-    DIART's rows and is right in any session. Raises UserError, naming what to export instead, for what one file
-    cannot hold.
+    der_increase: measured DER increase over the baseline, in points; None: that in `stored`, if any. The file has
+    DIART's input and output names and is right in any session. Raises UserError, naming what to export instead, for
+    what one file cannot hold.
     """
     import onnx
 
     entry = get(name)
-    if entry.model != "embedding":
-        raise UserError(f"variant {name!r} is one of the segmentation model: only embedding models are exported")
     if entry.exported_by is not None:
         raise UserError(
             f"variant {name!r} keeps state, is two models, or is no ONNX: it cannot be one ONNX file; "
@@ -61,6 +60,8 @@ def _write(model: Any, entry: Variant, file: Path) -> Path:
     if own is not None:
         return Path(own)
     try:
+        if entry.model == "segmentation":
+            return _write_segmentation(model, file)
         if isinstance(getattr(model, "stats_pool", None), ProductPool):  # whose own code branches, and cannot be traced
             return export(row_graph(model, shared=isinstance(model, SharedTrunk)), file)
         if not isinstance(model, nn.Module):
@@ -72,6 +73,25 @@ def _write(model: Any, entry: Variant, file: Path) -> Path:
         raise UserError(
             f"variant {entry.name!r} has no ONNX form ({type(error).__name__}: {reason}){instead}"
         ) from None
+
+
+def _write_segmentation(model: Any, file: Path) -> Path:
+    """The graph that a segmentation runs from, under DIART's names."""
+    import onnx
+
+    if not isinstance(model, Graph):
+        raise TypeError(f"{type(model).__name__} is no graph")
+    if getattr(getattr(model, "specifications", None), "powerset", False):
+        raise TypeError("it gives a powerset, which DIART decodes for models in torch only")
+    found = onnx.load_from_string(bytes(model.get_buffer("file").numpy()))
+    names = {"inputs": "waveform", "outputs": "segmentation"}
+    for value in (*found.graph.input, *found.graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in found.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    onnx.save(found, str(file))
+    return file
 
 
 def metadata(entry: Variant, source: Provenance | None, der_increase: float | None) -> dict[str, str]:

@@ -7,13 +7,27 @@ from .folded import frozen_sinc
 from .registry import variant
 
 
-@variant("segmentation", title="segmentation as it is", parent=None, model="segmentation", exact=True)
+@variant(
+    "segmentation",
+    title="segmentation as it is",
+    parent=None,
+    model="segmentation",
+    exact=True,
+    exported_by="segmentation-onnx",
+)
 def segmentation(model: nn.Module) -> nn.Module:
     """The loaded segmentation model."""
     return model
 
 
-@variant("segmentation-frozen", title="frozen sinc", parent="segmentation", model="segmentation", exact=True)
+@variant(
+    "segmentation-frozen",
+    title="frozen sinc",
+    parent="segmentation",
+    model="segmentation",
+    exact=True,
+    exported_by="segmentation-onnx",
+)
 def freeze_sinc(model: nn.Module) -> nn.Module:
     """The sinc filters computed once."""
     try:
