@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import bench
+from bench.corpus import Recording
 from bench.gate.against import Worker, checkout_of, worktree
 from bench.gate.session import NOW, Comparison, Key, measure
 from bench.gate.verdict import REGRESSED
@@ -195,7 +196,7 @@ SLOW = """
 
 
 @pytest.mark.slow
-def test_a_slowdown_committed_to_a_clone_is_found(tmp_path: Path) -> None:
+def test_a_slowdown_committed_to_a_clone_is_found(tmp_path: Path, clip: Recording) -> None:
     """`baseline` itself, which no ratio to the baseline can show, becomes slower by 0.1 s a chunk."""
     root = checkout_of(Path(bench.__file__).parent)
     clone = tmp_path / "clone"
@@ -212,8 +213,8 @@ def test_a_slowdown_committed_to_a_clone_is_found(tmp_path: Path) -> None:
     assert source.count("    return model\n") == 2
     commit(clone, **{"variants/baseline.py": source.replace("    return model\n", SLOW, 1)})
     command = ["-m", "pytest", "bench", "--gate", "--against", "HEAD~1", "--variants", "baseline", "-k", "model_only",
-               "--accuracy", "off", "--files", "sample", "--gate-budget", "1", "--chunk", "2", "--step", "0.5",
-               "--latency", "1"]  # fmt: skip
+               "--accuracy", "off", "--corpus", str(clip.path.parent), "--gate-budget", "1", "--chunk", "2",
+               "--step", "0.5", "--latency", "1"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(clone)}
     done = subprocess.run([sys.executable, *command], cwd=clone, env=environment, capture_output=True, text=True)
     assert done.returncode == 10, done.stdout + done.stderr
