@@ -7,7 +7,7 @@ from torch import nn
 
 from .best_exact import Finish, cached_graph, segmentation_graph, whole_segmentation
 from .calibration import calibration
-from .int8_static import quantised
+from .int8_static import chunk_feeds, quantised
 from .registry import variant
 
 
@@ -67,5 +67,4 @@ def cached_segmentation_in_int8(model: Any) -> nn.Module:
 )
 def segmentation_in_int8(model: Any) -> nn.Module:
     """The graph of `segmentation-onnx` with all but the sinc filters in int8."""
-    found = calibration()
-    return whole_segmentation(model, quantised([{"inputs": w[None]} for w in found.waveforms], found.notes()))
+    return whole_segmentation(model, quantised(*chunk_feeds()))

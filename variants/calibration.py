@@ -1,5 +1,6 @@
 """Chunks of speech by which ranges of activations are found, and where they came from."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ class Calibration:
         return {"calibration_sha256": self.digest, "calibration_chunks": f"{len(self.weights)} of {seconds:g} s"}
 
 
+@functools.cache
 def calibration(folder: Path = DEV) -> Calibration:
     """All chunks with speech of the conversations in `folder` (audio with RTTM); weights: who speaks, by the RTTM.
 
