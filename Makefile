@@ -1,4 +1,5 @@
 # `make bench` and `make test` do all the set-up. VENV=DIR reuses an environment, ARGS adds pytest options.
+# The tests run in two processes, file by file; ARGS="-n 0" runs them in one.
 VENV ?= .venv
 PYTHON ?= python3
 ARGS ?=
@@ -14,7 +15,7 @@ bench: setup
 	$(PY) -m pytest bench $(ARGS)
 
 test: setup
-	$(PY) -m pytest tests $(ARGS)
+	$(PY) -m pytest tests -n 2 --dist loadfile $(ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .

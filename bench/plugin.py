@@ -71,7 +71,8 @@ def _prepare_report(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "variant" in metafunc.fixturenames:
+    """Variants for what rests on a run; a user's own tests may have a parameter of that name."""
+    if "variant" in metafunc.fixturenames and NEEDS_RUN & set(metafunc.fixturenames):
         chosen = _selected(metafunc.config)
         metafunc.parametrize("variant", chosen, ids=[v.name for v in chosen])
 
@@ -91,7 +92,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             from .run import Run
 
             run = Run(parse(session.config.getoption), names, folder, _progress(session.config))
-            run.prepare(timed)
+            if timed or not hasattr(session.config, "workerinput"):  # pytest-xdist: another process may score
+                run.prepare(timed)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     session.config.stash[RUN] = run
@@ -138,6 +140,8 @@ def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recor
 def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> Any:
     """The run with every variant's accuracy in `scored.accuracy`; skips what cannot run or was not to be scored."""
     run = request.config.stash[RUN]
+    with _without_warnings():
+        _ = run.others  # by which it is known what cannot run
     if run.options.accuracy == "off":
         pytest.skip("--accuracy off")
     if not run.scores:

@@ -18,6 +18,11 @@ from variants.provenance import Provenance, stamp
 CHECKOUT = str(Path(__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.get("PYTHONPATH")]))
 
+# Under pytest-xdist the processes share the cores: threads that wait for one another's cores are slower than one.
+# What a test runs is no part of that; pytest-benchmark would disable its benchmarks.
+os.environ.pop("PYTEST_XDIST_WORKER", None)
+torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.pop("PYTEST_XDIST_WORKER_COUNT", 1))))
+
 BEGIN, SECONDS = 6.5, 10.1  # of pyannote's sample: both of its speakers talk in it, and overlap
 
 
