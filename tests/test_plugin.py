@@ -118,6 +118,26 @@ def absent(model):
     assert {benchmark["extra_info"]["variant"] for benchmark in saved["benchmarks"]} == {"baseline"}
 
 
+def test_a_users_own_parameter_called_variant_is_left_alone(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+import pytest
+
+@pytest.mark.parametrize("variant", ["one", "two"])
+def test_mine(variant):
+    assert variant in ("one", "two")
+
+@pytest.fixture
+def variant():
+    return "three"
+
+def test_fixture(variant):
+    assert variant == "three"
+"""
+    )
+    project.runpytest_inprocess().assert_outcomes(passed=3)
+
+
 def test_unknown_variant_lists_the_known_ones(project: pytest.Pytester) -> None:
     one_line_error(run(project, "--variants", "baseline,distiled"), r"unknown variant 'distiled'.*distilled-fused")
 
