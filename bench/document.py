@@ -13,6 +13,7 @@ from variants import UserError
 from .accuracy import Accuracy, Components, FileScore
 from .claims import answer, claims
 from .compare import differing_conditions, judge, stored_ratios
+from .floor import Floor, Operations
 from .paper import TABLE_III
 from .report import Findings, notes
 from .results import TWIN, Kind, Latency
@@ -125,6 +126,11 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
         notes=[],
         conditions={key: value for key, value in (saved.get("diartbench") or {}).items() if key != "gate"},
         compared={},
+        floors={
+            name: Floor(_operations(info["operations"]), _operations(info["peak_operations_per_s"]))
+            for name, info in infos.items()
+            if info.get("operations") and info.get("peak_operations_per_s")
+        },
     )
     facts = (saved.get("diartbench") or {}).get("gate")
     doc = document(findings, saved.get("datetime", "an unknown time"), gate=gate_rows(facts) if facts else None)
@@ -218,6 +224,7 @@ def _variant(name: str, findings: Findings) -> Json:
         "size_mib": findings.sizes.get(name),
         "memory_mib": findings.memory.get(name),
         "accuracy": _accuracy(score, findings.accuracy.get("baseline"), entry.tolerance) if score else None,
+        "arithmetic": _arithmetic(name, findings),
         "latency": {
             kind: _latency_facts(name, found) for kind, found in findings.kinds.items() if name in found.latencies
         },
@@ -236,6 +243,15 @@ def _accuracy(score: Accuracy, baseline: Accuracy | None, tolerance: float) -> J
         "changed_chunks": len(score.changed),
         "by_file": {f.name: 100 * f.der.error / f.der.total if f.der and f.der.total else None for f in score.files},
     }
+
+
+def _arithmetic(name: str, findings: Findings) -> Json | None:
+    floor, kind = findings.floors.get(name), findings.kinds.get("model-only")
+    if floor is None:
+        return None
+    median = kind.latencies[name].percentiles["p50"] if kind and name in kind.latencies else None
+    times = None if median is None else median / floor.seconds
+    return {**floor.operations._asdict(), "floor_s": floor.seconds, "times_floor": times}
 
 
 def _latency_facts(name: str, kind: Kind) -> Json:
@@ -299,6 +315,11 @@ def _latency(benchmark: Mapping[str, Any], to_baseline: Ratio | None, floor: flo
         rounds=stats.get("rounds", 0),
         seconds=tuple(stats.get("data", ())),
     )
+
+
+def _operations(found: Mapping[str, float] | float) -> Operations:
+    """By type; early runs stored those in float32 only, as a number."""
+    return Operations(**found) if isinstance(found, Mapping) else Operations(found)
 
 
 def _one_file(info: Mapping[str, Any]) -> Accuracy:

@@ -17,7 +17,7 @@ from .compare import compare_table
 from .floor import Floor
 from .paper import TABLE_III
 from .results import TWIN, Kind, Latency
-from .statistics import Ratio, show_interval
+from .statistics import Ratio, show_interval, unbeaten
 from .threads import Threads
 
 WIDTH = 200
@@ -191,9 +191,9 @@ def pareto_table(findings: Findings) -> Table:
         ratio = Ratio(1.0, 1.0, 1.0, 0) if name == "baseline" else latency.to_baseline
         if increase is not None and ratio is not None and findings.trained.get(name, True) and name != TWIN:
             points.append((ratio.estimate, increase.points, name, ratio))
+    front = unbeaten((estimate, change) for estimate, change, *_ in points)
     for estimate, change, name, ratio in sorted(points):
-        beaten = any((x, y) != (estimate, change) and x <= estimate and y <= change for x, y, *_ in points)
-        table.add_row(name, show_interval(ratio), f"{change:+.2f}", "" if beaten else "yes")
+        table.add_row(name, show_interval(ratio), f"{change:+.2f}", "yes" if (estimate, change) in front else "")
     first = TABLE_III["Baseline"]
     for title, row in TABLE_III.items():
         share, change = 100 * row.latency / first.latency, row.der - first.der

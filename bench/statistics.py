@@ -1,6 +1,6 @@
 """Statistics of paired, interleaved rounds: pure functions on arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,3 +159,9 @@ def rate_difference(
     resampled = 100 * delta[picks].sum(axis=1) / total[picks].sum(axis=1)
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Difference(points, float(low), float(high))
+
+
+def unbeaten(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The Pareto front, sorted: the points than which no other is as low in both coordinates."""
+    found = sorted(set(points))
+    return [p for p in found if not any(o != p and o[0] <= p[0] and o[1] <= p[1] for o in found)]

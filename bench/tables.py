@@ -6,7 +6,7 @@ from typing import Any
 
 from .document import KINDS, to_ratio
 from .paper import TABLE_III
-from .statistics import noise_floor, show_interval, verdict
+from .statistics import noise_floor, show_interval, unbeaten, verdict
 
 Json = Mapping[str, Any]
 
@@ -90,6 +90,36 @@ def model_only(doc: Json) -> Table:
     columns = ["variant", "mean ± std, ms", "% of baseline [95 %]", "against the baseline", "% of parent [95 %]",
                "against the parent"]  # fmt: skip
     return Table("The embedding call alone", columns, rows, frozenset({"against the baseline", "against the parent"}))
+
+
+def pareto(doc: Json) -> Table:
+    """Latency against accuracy, fastest first; "front": nothing measured is better in both. Then the paper's rows."""
+    points_ = []
+    for v, x in measured(doc, "pipeline"):
+        change = ((v["accuracy"] or {}).get("increase") or {}).get("points")
+        ratio = {"estimate": 1.0, "low": 1.0, "high": 1.0} if v["name"] == "baseline" else x["to_baseline"]
+        if change is not None and ratio is not None and v["trained"] and x["verdict"] != "control":
+            points_.append((ratio["estimate"], change, name(v), interval(ratio), points(v["accuracy"]["increase"])))
+    front = unbeaten((estimate, change) for estimate, change, *_ in points_)
+    rows = [[*cells, "yes" if (x, y) in front else ""] for x, y, *cells in sorted(points_)]
+    first = TABLE_III["Baseline"]
+    rows += [
+        [f"paper: {title}", number(row.latency / first.latency, 1, 100), f"{row.der - first.der:+.2f}", ""]
+        for title, row in TABLE_III.items()
+    ]
+    columns = ["variant", "pipeline, % of baseline [95 %]", "DER change, points [95 %]", "front"]
+    return Table("Latency and DER, fastest first, then the paper’s rows", columns, rows, frozenset({"front"}))
+
+
+def floor(doc: Json) -> Table:
+    """How far each model is from what its arithmetic alone would take."""
+    rows = [
+        [name(v), number(a["float32"], 2, 1e-9), number(a["int8"], 2, 1e-9), number(a["floor_s"], 1, 1000),
+         number(a["times_floor"])]
+        for v in doc["variants"] if (a := v.get("arithmetic"))  # older documents lack it
+    ]  # fmt: skip
+    columns = ["variant", "G operations in float32", "in int8", "floor, ms", "median, times the floor"]
+    return Table("The arithmetic floor of the embedding call on a chunk", columns, rows)
 
 
 def tails(doc: Json) -> Table:

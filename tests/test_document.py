@@ -11,6 +11,7 @@ import pytest
 from bench import tables
 from bench.accuracy import Accuracy, Components, FileScore, Turn, turns
 from bench.document import document, finished, missing, past, read, stored_runs
+from bench.floor import Floor, Operations
 from bench.measure import Measurement, Rounds
 from bench.report import Findings
 from bench.results import summarize
@@ -65,6 +66,7 @@ def made(**changes: Any) -> Findings:
         compared={},
         broken={"unbuildable": "cannot be built: RuntimeError: x"},
         references={"talk": SAID, "meeting": SAID},
+        floors={"baseline": Floor(Operations(6_100_000_000), Operations(2e11, 8e11))},
     )
     return replace(findings, **changes)
 
@@ -94,6 +96,19 @@ def test_the_document_holds_what_was_found() -> None:
         "broken": "pipeline: ValueError: no",
     }
     assert json.loads(json.dumps(doc, allow_nan=False)) == doc
+
+
+def test_latency_and_der_stand_beside_the_papers_and_the_floor() -> None:
+    trained = {"baseline": True, "baseline-twin": True, "distilled": True}
+    doc = document(made(trained=trained), "now")
+    rows = tables.pareto(doc).rows
+    # 2 points for 10 % less time: neither beats the other; then the paper's 0.058739 s of 0.065127, 49.73 against 44.86
+    assert rows[0] == ["distilled", "90.0 [90.0, 90.0]", "+2.00 [+2.00, +2.00]", "yes"]
+    assert rows[1][0] == "baseline" and rows[1][-1] == "yes"
+    assert ["paper: knowledge distillation", "90.2", "+4.87", ""] in rows
+    # 6.1 G at 200 G a second; its median round takes 61 ms
+    assert tables.floor(doc).rows == [["baseline", "6.10", "0.00", "30.5", "2.00"]]
+    assert by_name(doc, "distilled")["arithmetic"] is None
 
 
 def test_what_is_infinite_becomes_null() -> None:

@@ -18,6 +18,7 @@ from bench.statistics import (
     percentiles,
     rate_difference,
     show_interval,
+    unbeaten,
     verdict,
 )
 
@@ -239,3 +240,8 @@ def test_drift_is_the_growth_from_the_first_round_to_the_last() -> None:
 def test_drift_of_few_rounds_is_not_bounded() -> None:
     assert drift([1.0, 2.0, 4.0]) == Ratio(pytest.approx(4.0), 0.0, math.inf, 3)  # type: ignore[arg-type]
     assert drift([1.0]).high == math.inf
+
+
+def test_unbeaten_is_the_pareto_front() -> None:
+    assert unbeaten([(3, 1), (1, 3), (2, 2), (2, 2), (2, 3), (3, 2)]) == [(1, 3), (2, 2), (3, 1)]
+    assert unbeaten([]) == []

@@ -5,6 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ..results import TWIN
+from ..statistics import unbeaten
 from .style import ACCENT, GREY, SMALLEST, Json, Plot, grid, new_figure, percent, plot, short
 
 
@@ -22,8 +24,8 @@ def pareto(doc: Json) -> Plot | None:
         points.append((variant, x, low, high, score["der"], score["increase"] or {}))
     if len(points) < 2:
         return None
-    trained = [(x, der) for variant, x, *_, der, _ in points if variant["trained"]]
-    front = [p for p in sorted(set(trained)) if not any(o != p and o[0] <= p[0] and o[1] <= p[1] for o in trained)]
+    trained = [(x, der) for variant, x, *_, der, _ in points if variant["trained"] and variant["name"] != TWIN]
+    front = unbeaten(trained)
     floor = doc["kinds"]["pipeline"]["floor"]
 
     def draw(narrow: bool) -> Figure:
