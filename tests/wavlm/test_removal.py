@@ -9,6 +9,7 @@ from variants import UserError, provenance_of
 from variants.loading import load
 from variants.wavlm import Encoder, GatedEncoder, Gates, HeadSizes, Segmenter, Sizes, remove
 from variants.wavlm.counting import parameters
+from variants.wavlm.segmenter import prepared
 from variants.wavlm.weights import save
 
 
@@ -103,3 +104,24 @@ def test_file(encoder: Encoder, tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match="not a segmentation"):
         load("segmentation", str(tmp_path / "other.safetensors"))
+
+
+def test_waveforms_of_large_are_normalised(encoder: Encoder) -> None:
+    waveforms = 3 * torch.randn(2, 1, 8_000) + 0.5
+    ready = prepared(waveforms, encoder.sizes)
+    if not encoder.sizes.large:
+        assert torch.equal(ready, waveforms[:, 0])
+        return
+    torch.testing.assert_close(ready, torch.nn.functional.layer_norm(waveforms[:, 0], (8_000,)), atol=1e-5, rtol=0)
+
+
+def test_convolutions_learn_at_a_tenth(encoder: Encoder) -> None:
+    def gradient(training: bool) -> torch.Tensor:
+        encoder.train(training).zero_grad()
+        encoder(waveforms)[-1].square().mean().backward()
+        found = encoder.convs[3].get_submodule("conv").get_parameter("weight").grad
+        assert found is not None
+        return found.clone()
+
+    waveforms = torch.randn(1, 4_000)
+    torch.testing.assert_close(gradient(True), 0.1 * gradient(False), rtol=1e-3, atol=1e-7)

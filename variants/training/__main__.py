@@ -113,6 +113,12 @@ def train_student(args: argparse.Namespace) -> None:
         distill.train(teacher, _speech(args), args)
 
 
+def train_wavlm(args: argparse.Namespace) -> None:
+    from variants.training import wavlm
+
+    wavlm.train(data.read_speech(args.data) if args.data else None, _conversations(args), args)
+
+
 def evaluate_embedding(args: argparse.Namespace) -> None:
     result = evaluate.evaluate_embedding(
         weights.load_network(args.weights), data.read_speech(args.speech), args.seconds
@@ -131,7 +137,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from variants.training import fit
+    from variants.training import fit, wavlm
 
     parser = argparse.ArgumentParser(prog="python -m variants.training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -183,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
     recipe.add_argument("--crop", type=float, metavar="SECONDS", help="default: 5 (weighted), 2 (plain)")
     recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+
+    recipe = command("wavlm", train_wavlm, "Fine-tune, prune, distil and train a WavLM segmentation (docs/wavlm.md).")
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=20_000, lr=1e-3)
+    wavlm.add_arguments(recipe)
 
     part = command("evaluate", lambda _: None, "Figures of merit of trained weights.")
     kinds = part.add_subparsers(required=True, metavar="KIND")
