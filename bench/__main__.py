@@ -10,11 +10,12 @@ from rich.console import Console
 import variants
 from variants import UserError
 
-from .document import finished, past, read
+from .document import finished, past
 from .options import add_options, parse
 from .page import check_folder, summary, write
 from .report import WIDTH, accuracy_table, caption, file_table, notes
 from .run import Run
+from .stored import read
 from .tune import recorded_objective, tune
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from bench import tables
 from bench.accuracy import Accuracy, Components, FileScore, Turn, turns
-from bench.document import document, finished, missing, past, read, stored_runs
+from bench.document import document, finished, missing, past
 from bench.floor import Floor, Operations
 from bench.measure import Measurement, Rounds
 from bench.report import Findings
 from bench.results import summarize
+from bench.stored import read, stored_runs
 from bench.timeline import timeline
 from variants import UserError
 

@@ -16,9 +16,10 @@ from test_document import FIRST, OTHER, fewer_resamples, made, scored  # noqa: F
 
 from bench import page as page_module
 from bench.__main__ import main
-from bench.document import document, past, read
+from bench.document import document, past
 from bench.figures import SMALLEST, plots, who_spoke_when
 from bench.page import PAGE, RESULTS, SUMMARY, check_folder, page, summary, write
+from bench.stored import read
 from variants import UserError
 
 pytestmark = pytest.mark.usefixtures("fewer_resamples")
