@@ -317,6 +317,11 @@ class Run:
             if any(isinstance(part, CachedFront) for part in getattr(self.models[name], "modules", list)())
         ]
         notes += [f"{name}: its pipeline runs {self._other(name)}" for name in self.others]
+        notes += [
+            f"{name}: compiled in {seconds:.1f} s, of which no round is a part"
+            for name, model in self.models.items()
+            if (seconds := getattr(model, "compile_seconds", None)) is not None
+        ]
         if not self.segmentation_trained:
             notes.append("the segmentation has random weights: only its cost is measured; DER: not measured")
         return Findings(

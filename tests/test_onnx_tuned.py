@@ -242,3 +242,15 @@ def test_openvino_gives_stocks_embeddings(stock: Any) -> None:
     waveforms, weights = inputs([0, 0, 0, 1], 249)
     with torch.no_grad():
         assert_same(model(waveforms, weights), stock(waveforms, weights))
+
+
+@pytest.mark.slow
+def test_torch_compile_gives_stocks_embeddings_and_says_how_long_it_took(stock: Any) -> None:
+    try:
+        model = variants.build("torch-compile", stock)
+    except variants.UnavailableError as error:
+        pytest.skip(str(error))
+    assert 0 < model.compile_seconds < 3600
+    waveforms, weights = inputs([0, 0, 0, 1], 249)
+    with torch.no_grad():
+        assert_same(model(waveforms, weights), stock(waveforms, weights))

@@ -1,5 +1,7 @@
 """torch.compile on the shared, folded trunk."""
 
+import time
+
 import torch
 from torch import nn
 
@@ -29,7 +31,11 @@ def need_compiler() -> None:
     exported_by="onnx-tuned",
 )
 def compile_trunk(model: nn.Module) -> nn.Module:
-    """The trunk by Inductor, weights frozen into it; compiled here, on one chunk, so that no round pays for it."""
+    """The trunk by Inductor, weights frozen into it; compiled here, on one chunk, so that no round pays for it.
+
+    The model says in `compile_seconds` how long that took.
+    """
+    start = time.perf_counter()
     trunk = torch.compile(model.trunk, options={"freezing": True})  # type: ignore[arg-type]
     model.trunk = trunk  # type: ignore[assignment]
     try:
@@ -38,4 +44,5 @@ def compile_trunk(model: nn.Module) -> nn.Module:
     except Exception as error:  # whatever a compiler raises
         reason = str(error).strip().split("\n")[0]
         raise UnavailableError(f"torch.compile fails here: {type(error).__name__}: {reason}") from None
+    model.compile_seconds = time.perf_counter() - start  # type: ignore[assignment]
     return model
