@@ -36,6 +36,7 @@ LEVELS = ("WavLM alone", "segmentation", "pipeline")
 AGAIN = " again"  # the pruned model once more: the control
 FORMS = {"wavlm-base-plus-s80": ("wavlm-onnx", "wavlm-int8")}  # variants of pruned models to measure, too
 MISSING = "not measured"
+NAMES = {"cpu": "CPU", "cuda": "GPU"}  # of devices
 CLASSES = len(sets())
 
 
@@ -169,16 +170,17 @@ def compare(pair: Pair, run: Run, devices: Sequence[str]) -> list[str]:
     skipped: list[str] = []
     samples = round(settings.duration * 16_000)
     found: dict[str, dict[str, Any]] = {level: {} for level in LEVELS}
-    rounds: dict[str, int] = {}
+    rounds: dict[str, list[str]] = {level: [] for level in LEVELS}
     for device in devices:
         built = models(pair, device, skipped)
         for level in LEVELS:
             made = subjects(level, built, run.models["baseline"], settings, device)
             measurement = measure(made, run)
             found[level][device] = rows(level, pair, measurement, settings.step)
-            rounds[level] = min((len(r.seconds) for r in measurement.rounds.values()), default=0)
+            fewest = min((len(r.seconds) for r in measurement.rounds.values()), default=0)
+            rounds[level].append(f"{fewest} rounds of each on the {NAMES[device]}")
     for level in LEVELS:
-        lines += ["", f"{level}, {rounds[level]} rounds of each:", "", *table(pair, level, found[level], samples)]
+        lines += ["", f"{level}, {', '.join(rounds[level])}:", "", *table(pair, level, found[level], samples)]
     return lines + [f"Skipped: {reason}" for reason in skipped]
 
 
