@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pyannote.core import Segment
 
 import variants
 from variants import UnavailableError, UserError
-from variants.cached import CachedFront
 from variants.loading import load
 
-from . import machine, scoring, threads
-from .accuracy import Accuracy, Turn, turns
+from . import scoring, threads, told
+from .accuracy import Accuracy
 from .corpus import CorpusError, Recording
 from .corpus.choice import choose
 from .diarize import Segmented, segment
@@ -99,7 +97,7 @@ class Run:
         built: dict[str, Any] = {}
         found: dict[str, Any] = {}
         for name in self.models:
-            other = self._other(name)
+            other = self.other(name)
             try:
                 if other is not None and other not in built:
                     built[other] = variants.as_segmentation_model(variants.build(other, self._segmentation_root))
@@ -111,7 +109,7 @@ class Run:
             self.models.pop(name, None)
         return found
 
-    def _other(self, name: str) -> str | None:
+    def other(self, name: str) -> str | None:
         """The segmentation variant that a variant's pipeline runs; None for the stock one."""
         if name in ("baseline", TWIN) or self.options.segmentation == "oracle":
             return None
@@ -195,7 +193,7 @@ class Run:
         """Recordings (the seconds given of each), cut and segmented once for each segmentation; damaged: `problems`."""
         found = []
         for recording, seconds in parts:
-            key = (recording.path, seconds, self._other(name))
+            key = (recording.path, seconds, self.other(name))
             try:
                 if key not in self._segmented:
                     settings = self.options.settings
@@ -282,71 +280,11 @@ class Run:
 
     def conditions(self) -> dict[str, Any]:
         """What the figures rest on: machine, threads, models, corpus, settings."""
-        return {
-            "machine": machine.describe(),
-            "threads": self.threads.count,
-            "cpus": list(self.threads.cpus),
-            "embedding": str(variants.provenance_of(self.root)),
-            "segmentation": self._segmentation_name(),
-            "segmentation_trained": self.segmentation_trained,
-            "timed_on": [recording.name for recording, _ in scoring.take(self.recordings, QUICK_SECONDS)],
-            "scored_on": [recording.name for recording, _ in self.scored_parts],
-            "settings": vars(self.options.settings),
-            "scoring": {"collar": self.options.collar, "skip_overlap": self.options.skip_overlap},
-        }
-
-    def _segmentation_name(self) -> str:
-        model = self.segmentation.model
-        if isinstance(model, OracleSegmentation):
-            return "oracle"
-        return str(variants.provenance_of(getattr(model, "model", model)))
+        return told.conditions(self)
 
     def findings(self, compared: Mapping[str, Any] | None = None) -> Findings:
         """All results so far, for the report; `compared` are stored runs by the time of their making."""
-        notes = list(self.problems)
-        notes += [f"{recording.name}: {note}" for recording in self.recordings for note in recording.notes]
-        cpus = machine.logical_cores()
-        notes += [
-            f"{name}: not pinned, its session chooses its own threads ({cpus} logical CPUs)"
-            for name in self.models
-            if not variants.get(name).pinned
-        ]
-        notes += [
-            f"{name}: reuses work of earlier chunks"
-            for name in self.models
-            if any(isinstance(part, CachedFront) for part in getattr(self.models[name], "modules", list)())
-        ]
-        notes += [f"{name}: its pipeline runs {self._other(name)}" for name in self.others]
-        notes += [
-            f"{name}: compiled in {seconds:.1f} s, of which no round is a part"
-            for name, model in self.models.items()
-            if (seconds := getattr(model, "compile_seconds", None)) is not None
-        ]
-        if not self.segmentation_trained:
-            notes.append("the segmentation has random weights: only its cost is measured; DER: not measured")
-        return Findings(
-            kinds=self.kinds,
-            accuracy=self.__dict__.get("accuracy", {}),  # only if it was asked for, and so exists
-            sizes=self.sizes,
-            memory=self.__dict__.get("memory", {}),
-            trained=self.trained,
-            floors=self.__dict__.get("floors", {}),
-            skipped=self.skipped,
-            notes=notes,
-            conditions=self.conditions(),
-            compared=compared or {},
-            broken=self.broken,
-            references=self.references,
-        )
-
-    @property
-    def references(self) -> dict[str, tuple[Turn, ...]]:
-        """Who really spoke when, in the part of each file that was scored."""
-        return {
-            recording.name: turns(recording.reference.crop(Segment(0, seconds or recording.duration)))
-            for recording, seconds in self.scored_parts
-            if recording.reference is not None
-        }
+        return told.findings(self, compared)
 
     @property
     def trained(self) -> dict[str, bool]:
