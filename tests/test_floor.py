@@ -45,7 +45,7 @@ def test_operations_in_int8_are_counted_apart(tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
     torch.onnx.export(Tiny().eval(), (torch.rand(1, 3, 10),), str(path), input_names=["x"], dynamo=False)
     assert graph_operations(path.read_bytes(), feeds[0]) == (CONVOLUTION + LINEAR + LSTM, 0)
-    _, linear = quantisable(path)
+    _, linear, _ = quantisable(path)
     assert graph_operations(quantise(path, feeds, {}, [linear]).read_bytes(), feeds[0]) == (CONVOLUTION + LSTM, LINEAR)
     assert graph_operations(quantise(path, feeds, {}).read_bytes(), feeds[0]) == (0, CONVOLUTION + LINEAR + LSTM)
 
