@@ -12,7 +12,6 @@ from .calibration import calibration
 from .errors import UnavailableError
 from .int8_static import quantisable, quantise
 from .onnx import SAMPLES, as_it_is
-from .provenance import provenance_of, stamp
 from .registry import variant
 from .wavlm import Segmenter
 
@@ -23,9 +22,7 @@ def graph(model: nn.Module, finish: Finish = as_it_is) -> nn.Module:
     """A segmenter as one graph for chunks of 5 s. finish: from the exported file to the one to run."""
     if not isinstance(model, Segmenter):
         raise UnavailableError(f"{type(model).__name__} is no WavLM segmentation")
-    result = Graph(model, torch.rand(1, 1, SAMPLES), finish).eval()
-    origin = provenance_of(model)
-    return result if origin is None else stamp(result, origin)  # type: ignore[no-any-return]
+    return Graph(model, torch.rand(1, 1, SAMPLES), finish).eval()
 
 
 @variant(

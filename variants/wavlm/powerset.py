@@ -34,9 +34,7 @@ def to_classes(labels: Tensor, members: Tensor) -> Tensor:
 
     labels: 0 or 1, those who speak most first, as `targets_of` puts them. members: `table()`.
     """
-    at_once = int(members.sum(dim=-1).max())
-    kept = labels * (labels.cumsum(dim=-1) <= at_once)
-    return (kept[..., None, :] - members).abs().sum(dim=-1).argmin(dim=-1)
+    return (labels[..., None, :] - members).abs().sum(dim=-1).argmin(dim=-1)  # the first of the nearest
 
 
 def relabelled(speakers: int = SPEAKERS, at_once: int = AT_ONCE) -> Tensor:
