@@ -12,8 +12,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 import variants
 from variants import UserError
+from variants.channel_pruned import is_pruned, load_pruned
 from variants.distilled import load_student
 from variants.shared_trunk import share
 
@@ -82,7 +85,7 @@ def study(given: argparse.Namespace) -> None:
         scorer = on_dev if corpus == given.corpus else Scorer(given, corpus)
         print(f"\nStudents on {corpus}, where the teacher's DER is {scorer.der:.2f}\n")
         scores = {name: scorer(path) for name, path in students.items()}
-        _table(
+        markdown_table(
             ["student", "DER", "over the teacher", "lowest cosine", "disagreement"],
             [(name, s.der, (s.der or 0.0) - scorer.der, s.cosine, s.disagreement) for name, s in scores.items()],
         )
@@ -93,7 +96,7 @@ def _sweep(given: argparse.Namespace, scorer: Scorer, steps: int) -> float:
     runs = {factor: _train(given, [*PAPER, f"{factor:g}"], steps) for factor in given.factors}
     scores = {factor: scorer(folder / "last.ckpt") for factor, folder in runs.items()}
     print(f"\nTable I: {steps} steps, then DER on {given.corpus}\n")
-    _table(
+    markdown_table(
         ["lambda", "DER", "lowest cosine", "paper's DER"],
         [(f"{factor:g}", s.der, s.cosine, FACTORS.get(factor)) for factor, s in scores.items()],
     )
@@ -108,7 +111,7 @@ def _checkpoints(given: argparse.Namespace, scorer: Scorer, factor: float, steps
     print(f"\nTable II: checkpoints with lambda = {factor:g}, DER on {given.corpus}; the paper's with lambda = 1000\n")
     rows = [(name, s.der, s.cosine) for name, s in scores.items()]
     theirs = [f"epoch {number}: {der:g}" for number, der in VALIDATION.items()]
-    _table(
+    markdown_table(
         ["checkpoint", "DER", "lowest cosine", "paper"],
         [(*(row or ("", None, None)), paper) for row, paper in zip_longest(rows, theirs)],
     )
@@ -151,7 +154,7 @@ class Scorer:
         self.der = self._accuracy(self.teacher).der or 0.0
 
     def __call__(self, path: Path) -> Accuracy:
-        """Accuracy of the student in a safetensors file or a checkpoint; UserError for another teacher's."""
+        """Accuracy of the student or pruned model in a file; UserError for another teacher's."""
         from variants.training import weights
 
         with tempfile.TemporaryDirectory() as folder:
@@ -159,10 +162,15 @@ class Scorer:
                 exported = Path(folder) / "student.safetensors"
                 weights.export(weights.load_network(path), exported, weights.taught_by(path))
                 path = exported
-            student = load_student(variants.build("baseline", self.run.root), path)
+            baseline = variants.build("baseline", self.run.root)
+            student = load_pruned(baseline, path) if is_pruned(path) else load_student(baseline, path)
         if student is None:
             raise UserError(f"{path}: not a student of this teacher")
-        return self._accuracy(self._outputs(student))
+        return self.model(student)
+
+    def model(self, model: nn.Module) -> Accuracy:
+        """Accuracy of a model that has a trunk to share."""
+        return self._accuracy(self._outputs(model))
 
     def _outputs(self, model: Any) -> list[Output]:
         """Through the shared trunk, which changes no embedding and takes a third of the time."""
@@ -178,7 +186,7 @@ class Scorer:
         )
 
 
-def _table(head: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
+def markdown_table(head: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """A Markdown table, numbers to two decimals (cosines to three)."""
     print(f"| {' | '.join(head)} |\n|{'---|' + '---:|' * (len(head) - 1)}")
     for row in rows:

@@ -7,6 +7,8 @@ Sources: pyannote.audio 3.4 (MIT), `models/blocks/sincnet.py`, `models/blocks/po
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from asteroid_filterbanks import Encoder, ParamSincFB
@@ -14,7 +16,6 @@ from torch import Tensor, nn
 
 SAMPLE_RATE = 16000
 FRONT_RATE = SAMPLE_RATE / 30  # features per second behind the first convolution and its pooling
-FRAME_RATE = FRONT_RATE / 9  # frames per second that leave the SincNet
 # (channels, kernel, dilation) of each TDNN level
 TDNN = ((512, 5, 1), (512, 3, 2), (512, 3, 3), (512, 1, 1), (1500, 1, 1))
 
@@ -38,12 +39,13 @@ class SincNet(nn.Module):
         """(batch, 1, samples) -> (batch, 80, features at `FRONT_RATE`), all of them >= 0."""
         return self.pool1d[0](torch.abs(self.conv1d[0](self.wav_norm1d(waveforms))))
 
-    def back(self, features: Tensor) -> Tensor:
-        """(batch, 80, features) -> (batch, 60, frames)."""
-        outputs = F.leaky_relu(self.norm1d[0](features))
-        for level in (1, 2):
-            outputs = self.pool1d[level](self.conv1d[level](outputs))
-            outputs = F.leaky_relu(self.norm1d[level](outputs))
+    def back(self, features: Tensor, gates: Sequence[Tensor] = ()) -> Tensor:
+        """(batch, 80, features) -> (batch, 60, frames); gates: three of (channels,) to multiply the outputs with."""
+        outputs = features
+        for level, (conv, pool, norm) in enumerate(zip(self.conv1d, self.pool1d, self.norm1d, strict=True)):
+            outputs = F.leaky_relu(norm(pool(conv(outputs)) if level else outputs))
+            if gates:
+                outputs = outputs * gates[level][:, None]
         return outputs
 
     def forward(self, waveforms: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ def cache_sinc(model: nn.Module) -> nn.Module:
         norm, filters, pool = (sincnet.get_submodule(name) for name in ("wav_norm1d", "conv1d.0", "pool1d.0"))
     except AttributeError:
         raise UnavailableError(f"caching needs a SincNet, which {type(model).__name__} has not") from None
-    convolution = filters if isinstance(filters, nn.Conv1d) else frozen_sinc(filters)
+    convolution = frozen_sinc(filters)
     assert isinstance(norm, nn.InstanceNorm1d) and isinstance(pool, nn.MaxPool1d)
     model.sincnet = nn.Sequential(CachedFront(norm, convolution, pool), nn.Sequential(*back_layers(sincnet)))
     return model.eval()

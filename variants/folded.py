@@ -18,7 +18,9 @@ def affine(norm: nn.BatchNorm1d) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def frozen_sinc(encoder: nn.Module) -> nn.Conv1d:
-    """The sinc filterbank as a plain convolution."""
+    """The sinc filterbank as a plain convolution; a convolution as it is."""
+    if isinstance(encoder, nn.Conv1d):
+        return encoder
     filterbank = encoder.get_submodule("filterbank")
     filters = filterbank.filters().detach()  # type: ignore[operator]
     convolution = nn.Conv1d(1, filters.shape[0], filters.shape[2], stride=filterbank.stride, bias=False)  # type: ignore[arg-type]

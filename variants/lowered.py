@@ -44,7 +44,7 @@ def sincnet_layers(sincnet: nn.Module) -> list[nn.Module]:
     for i, (convolution, pool, norm) in enumerate(
         zip(convolutions.children(), pools.children(), norms.children(), strict=True)
     ):
-        layers.append(convolution if isinstance(convolution, nn.Conv1d) else frozen_sinc(convolution))
+        layers.append(convolution if i else frozen_sinc(convolution))
         layers += [nn.LeakyReLU(-1.0)] if i == 0 else []
         layers += [pool, norm, nn.LeakyReLU()]
     return layers

@@ -88,3 +88,12 @@ def test_file_keeps_sizes_weights_and_notes(tmp_path: Path, half: bool) -> None:
     expected = module.running_mean.half().float() if half else module.running_mean
     assert torch.equal(state["running_mean"], expected)
     assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_coarse_matrix_is_rounded_by_rows(tmp_path: Path) -> None:
+    module, path = nn.Linear(3, 2), tmp_path / "x.safetensors"
+    module.weight.data = torch.tensor([[127.0, -1.4, 0.6], [0.0, 0.0, -12.7]])
+    write(path, module, [], {}, coarse=["weight"])
+    _, state, _ = read(path)
+    torch.testing.assert_close(state["weight"], torch.tensor([[127.0, -1.0, 1.0], [0.0, 0.0, -12.7]]))
+    assert set(state) == {"weight", "bias"}

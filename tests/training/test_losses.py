@@ -39,6 +39,13 @@ def test_contrastive_loss_by_hand() -> None:
     assert loss.item() == pytest.approx((first + second) / 2)
 
 
+def test_contrastive_loss_without_any_pair_is_nothing() -> None:
+    cosines = torch.eye(2, requires_grad=True)
+    loss = contrastive_loss(cosines, torch.tensor([0, 1]), scale=2.0)
+    loss.backward()
+    assert loss.item() == 0 and cosines.grad is not None and not cosines.grad.any()
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), speakers=st.integers(1, 4), batch=st.integers(1, 3))
 def test_permutation_invariant_bce_is_the_brute_force_minimum(seed: int, speakers: int, batch: int) -> None:

@@ -8,7 +8,7 @@ from .clipping import PercentileClip
 from .constraint import Constraint, parameter_groups, scheduled
 from .gates import HardConcrete
 from .matching import matching_loss
-from .storage import read, write
+from .storage import read, read_state, write
 from .surgery import Kept, keep, narrow
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "narrow",
     "parameter_groups",
     "read",
+    "read_state",
     "scheduled",
     "write",
 ]

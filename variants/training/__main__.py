@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from variants.architecture import PyanNet, XVectorSincNet
 from variants.errors import UserError
 from variants.training import data, evaluate, segmentation, weights
-from variants.training.embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective, augment
+from variants.training.embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective
 from variants.training.features import freeze_front, stored
 
 
@@ -49,21 +48,10 @@ def train_embedding(args: argparse.Namespace) -> None:
         settings = {"recipe": "embedding", "seed": args.seed, "copies": args.copies, "speeds": SPEEDS}
         settings["clips"] = [str(clip) for clip, _, _ in source.items]
         batch_source = stored(args.cache or args.out, settings, source, network.sincnet.front, args.workers)
-    rng = np.random.default_rng(args.seed)
-    found = [
-        (speaker, augment(rng, waveform)) for speaker, _, waveform in evaluate.segments(held, 3.0) for _ in range(2)
-    ]
-
-    def validate(trained: nn.Module) -> dict[str, float]:
-        centred = nn.Sequential(trained.get_submodule("network"), trained.get_submodule("norm"))
-        embeddings = evaluate.embed(centred, [waveform for _, waveform in found])
-        cosines, same, _ = evaluate.verification_trials(embeddings, np.array([name for name, _ in found]))
-        return {"dev_eer": 100 * evaluate.equal_error_rate(cosines, same)}
-
     batches = EmbeddingBatches(
         batch_source if args.copies else source, args.steps, args.batch_seconds, tuple(args.crop), args.seed
     )
-    fit(objective, batches, validate, "dev_eer", args)
+    fit(objective, batches, evaluate.held_out_eer(held, args.seed), "dev_eer", args)
 
 
 def train_segmentation(args: argparse.Namespace) -> None:
@@ -111,6 +99,12 @@ def train_student(args: argparse.Namespace) -> None:
         arcface_task.train(teacher, args)
     else:
         distill.train(teacher, _speech(args), args)
+
+
+def train_pruned(args: argparse.Namespace) -> None:
+    from variants.training import prune, student
+
+    prune.train(student.load_teacher(args.teacher), _speech(args), args)
 
 
 def train_wavlm(args: argparse.Namespace) -> None:
@@ -177,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         "--frames",
         type=float,
         default=0.1,
-        help="weight of the helper loss on the levels' outputs, if from the teacher",
+        help="weight of the auxiliary loss on the levels' outputs, if from the teacher",
     )
     recipe.add_argument(
         "--lambda",
@@ -189,6 +183,28 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
     recipe.add_argument("--crop", type=float, metavar="SECONDS", help="default: 5 (weighted), 2 (plain)")
     recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+
+    recipe = command("prune", train_pruned, "Prune channels of the embedding while it teaches (docs/pruning.md).")
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=600, lr=2e-4)
+    recipe.add_argument("--teacher", default="bundled", metavar="FILE", help="bundled, or as pytest's --embedding")
+    recipe.add_argument("--share", type=float, default=0.5, help="of the trunk's multiply-adds to remove")
+    recipe.add_argument("--order", choices=["fine-tune-first", "prune-first"], default="fine-tune-first")
+    recipe.add_argument(
+        "--towards",
+        choices=["fine-tuned", "original"],
+        default="fine-tuned",
+        help="who teaches after the channels went, where fine-tuning comes first",
+    )
+    recipe.add_argument("--norm", action="store_true", help="choose channels by their L2 norm, do not learn which")
+    recipe.add_argument("--fine-tune-steps", type=int, default=100, help="of the embedding's own task; 0: none")
+    recipe.add_argument("--distil-steps", type=int, default=600, help="after the channels went; 0: none")
+    recipe.add_argument("--distil-lr", type=float, default=5e-4, help="of these (--lr: of all before them)")
+    recipe.add_argument("--gate-lr", type=float, default=5e-2, help="of gates and multipliers")
+    recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
+    recipe.add_argument("--crop", type=float, default=5.0, help="seconds")
+    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--data-seed", type=int, default=1, help="of the stored features and of who is held out")
 
     recipe = command("wavlm", train_wavlm, "Fine-tune, prune, distil and train a WavLM segmentation (docs/wavlm.md).")
     _add_data(recipe)

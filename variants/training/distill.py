@@ -23,12 +23,13 @@ from variants.training.embedding import (
     WEIGHTS,
     AugmentedSpeech,
     EmbeddingBatches,
+    features_of,
     pool_windows,
     tdnn_levels,
 )
 from variants.training.features import FeatureStore, freeze_front, stored
 from variants.training.losses import arcface_logits
-from variants.training.student import Teacher, centre_frames, cut_student, features_of, has_initial_front, new_student
+from variants.training.student import Teacher, centre_frames, cut_student, has_initial_front, new_student
 
 MARGIN, SCALE = float(np.deg2rad(28.6)), 64.0  # of ArcFace, pyannote's defaults
 
@@ -78,8 +79,8 @@ def distillation_loss(classified: Tensor, student: Tensor, teacher: Tensor, fact
 class DistillationObjective(nn.Module):
     """Loss of a batch: with `factor` the paper's, else one minus the cosine to the teacher's embedding.
 
-    frames: weight of the helper loss on each level behind the cut: the squared difference of its outputs, as a share of
-    the variance of the teacher's. A student whose SincNet is frozen is taken for one of `cut_student`. The teacher
+    frames: weight of the auxiliary loss on each level behind the cut: the squared difference of its outputs, as a share
+    of the variance of the teacher's. A student whose SincNet is frozen is taken for one of `cut_student`. The teacher
     never changes: no gradient, always in evaluation mode.
     """
 
@@ -140,19 +141,27 @@ class DistillationObjective(nn.Module):
         return distance + self.frames * helper, metrics | {"frames": helper}
 
 
+def prepared(
+    teacher: Teacher, speech: Speech, args: argparse.Namespace, seed: int
+) -> tuple[AugmentedSpeech, FeatureStore | AugmentedSpeech, Speech]:
+    """Speech to teach with, the teacher's stored features of it (or itself, without `--copies`), held-out speakers."""
+    taught, held = hold_out(speech, args.dev_speakers, seed)
+    source = AugmentedSpeech(taught, max(args.copies, 1), SPEEDS, seed)
+    if not args.copies:
+        return source, source, held
+    settings: dict[str, object] = {"recipe": "embedding", "seed": seed, "copies": args.copies}
+    settings |= {"speeds": SPEEDS, "clips": [str(clip) for clip, _, _ in source.items]}
+    if not has_initial_front(teacher.network):  # else the store of the embedding's own training serves
+        settings["front"] = teacher.sha256
+    front = teacher.network.sincnet.front
+    return source, stored(args.cache or args.out, settings, source, front, args.workers), held
+
+
 def train(teacher: Teacher, speech: Speech, args: argparse.Namespace) -> None:
     """Train a student; checkpoints, logs and `student.safetensors` (of the best) go to `args.out`."""
     from variants.training.fit import fit
 
-    taught, held = hold_out(speech, args.dev_speakers, args.seed)
-    source = AugmentedSpeech(taught, max(args.copies, 1), SPEEDS, args.seed)
-    batch_source: FeatureStore | AugmentedSpeech = source
-    if args.copies:
-        settings: dict[str, object] = {"recipe": "embedding", "seed": args.seed, "copies": args.copies}
-        settings |= {"speeds": SPEEDS, "clips": [str(clip) for clip, _, _ in source.items]}
-        if not has_initial_front(teacher.network):  # else the store of the embedding's own training serves
-            settings["front"] = teacher.sha256
-        batch_source = stored(args.cache or args.out, settings, source, teacher.network.sincnet.front, args.workers)
+    source, batch_source, held = prepared(teacher, speech, args, args.seed)
     weighted = args.pooling == "weighted"
     crop, chunk = args.crop or (5.0 if weighted else 2.0), args.crop or 5.0
     batches = DistillationBatches(batch_source, args.steps, args.batch_seconds, crop, args.seed, weighted)

@@ -147,10 +147,11 @@ class EmbeddingBatches(Dataset[dict[str, Tensor]]):
         }
 
 
-def tdnn_levels(network: XVectorSincNet, outputs: Tensor) -> list[Tensor]:
+def tdnn_levels(network: XVectorSincNet, outputs: Tensor, gates: Sequence[Tensor] = ()) -> list[Tensor]:
     """Outputs (batch, frames, channels) of every TDNN level behind the SincNet's (batch, frames, 60).
 
-    Time before channels and each level one matrix product: a third faster forth and back on a CPU, to within rounding.
+    gates: (channels,) of as many levels as there are gates, to multiply their outputs with. Time before channels and
+    each level one matrix product: a third faster forth and back on a CPU, to within rounding.
     """
     levels = []
     for level in range(0, len(network.tdnns), 3):
@@ -162,7 +163,10 @@ def tdnn_levels(network: XVectorSincNet, outputs: Tensor) -> list[Tensor]:
         matrix = conv.weight.permute(0, 2, 1).flatten(1)
         products = F.linear(torch.cat(taps, dim=2).flatten(0, 1), matrix, conv.bias)
         slope = getattr(activation, "negative_slope", 0.0)  # none in a student's ReLU
-        outputs = norm(F.leaky_relu(products, slope, inplace=True)).unflatten(0, (-1, frames))
+        outputs = norm(F.leaky_relu(products, slope, inplace=True))
+        if level // 3 < len(gates):
+            outputs = outputs * gates[level // 3]
+        outputs = outputs.unflatten(0, (-1, frames))
         levels.append(outputs)
     return levels
 
@@ -180,13 +184,24 @@ def pool_windows(outputs: Tensor, weights: Tensor) -> Tensor:
     return torch.cat([mean, (spread / correction).clamp_min(1e-10).sqrt()], dim=2)
 
 
-def embed_windows(network: XVectorSincNet, features: Tensor, weights: Tensor) -> Tensor:
+def features_of(network: XVectorSincNet, signal: Tensor) -> Tensor:
+    """Stored features (batch, 80, features), of the filters left in `network`; or waveforms' (batch, 1, samples)."""
+    if signal.shape[1] != CHANNELS:
+        return network.sincnet.front(signal)
+    filters = getattr(network, "filters", None)
+    return signal if filters is None else signal[:, filters]
+
+
+def embed_windows(network: XVectorSincNet, features: Tensor, weights: Tensor, gates: Sequence[Tensor] = ()) -> Tensor:
     """`network.from_front(features, weights)`, faster on a CPU.
 
-    features (batch, 80, features), weights (batch, speakers, steps) -> (batch, speakers, dimension).
+    features (batch, 80, features), weights (batch, speakers, steps) -> (batch, speakers, dimension). gates: (channels,)
+    to multiply the outputs of each convolution with, none or eight; the last one's act on the pooled statistics, which
+    they scale alike.
     """
-    levels = tdnn_levels(network, network.sincnet.back(features).transpose(1, 2))
-    return network.embedding(pool_windows(levels[-1], weights))
+    levels = tdnn_levels(network, network.sincnet.back(features, gates[:3]).transpose(1, 2), gates[3:-1])
+    pooled = pool_windows(levels[-1], weights)
+    return network.embedding(pooled * gates[-1].repeat(2) if gates else pooled)
 
 
 class EmbeddingObjective(nn.Module):
@@ -207,7 +222,7 @@ class EmbeddingObjective(nn.Module):
     def forward(self, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         raised = min(max((progress - 0.6) / 0.4, 0.0), 1.0)
         signal, labels = batch["signal"], batch["labels"].flatten()
-        features = signal if signal.shape[1] == CHANNELS else self.network.sincnet.front(signal)
+        features = features_of(self.network, signal)
         embeddings = self.norm(embed_windows(self.network, features, batch["weights"]).flatten(0, 1))
         embeddings = F.normalize(embeddings)
         cosines = embeddings @ F.normalize(self.classes).T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import permutations
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from variants.simulate import FRAMES_PER_SECOND
 from variants.training.data import SAMPLE_RATE, Conversation, DataError, Speech
+from variants.training.embedding import augment
 from variants.training.segmentation import CHUNK, activity, targets_of
 
 
@@ -77,6 +78,20 @@ def evaluate_embedding(network: nn.Module, speech: Speech, seconds: float = 3.0)
     if same[apart].any():
         result["eer_across_utterances"] = 100 * equal_error_rate(cosines[apart], same[apart])
     return result
+
+
+def held_out_eer(held: Speech, seed: int) -> Callable[[nn.Module], dict[str, float]]:
+    """The equal error rate (per cent) of an objective's embeddings of augmented 3 s segments of held-out speakers."""
+    rng = np.random.default_rng(seed)
+    found = [(speaker, augment(rng, waveform)) for speaker, _, waveform in segments(held, 3.0) for _ in range(2)]
+
+    def validate(trained: nn.Module) -> dict[str, float]:
+        centred = nn.Sequential(trained.get_submodule("network"), trained.get_submodule("norm"))
+        embeddings = embed(centred, [waveform for _, waveform in found])
+        cosines, same, _ = verification_trials(embeddings, np.array([name for name, _ in found]))
+        return {"dev_eer": 100 * equal_error_rate(cosines, same)}
+
+    return validate
 
 
 def local_errors(probabilities: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> tuple[int, int]:

@@ -24,14 +24,15 @@ def arcface_logits(cosines: Tensor, labels: Tensor, margin: float, scale: float)
 def contrastive_loss(cosines: Tensor, labels: Tensor, scale: float) -> Tensor:
     """Supervised contrastive loss: each sample should find those of its own class among all others.
 
-    cosines (batch, batch) of all pairs, labels (batch,); samples alone in their class count as others only.
+    cosines (batch, batch) of all pairs, labels (batch,); samples alone in their class count as others only; 0 if
+    all are.
     Khosla et al., NeurIPS 2020.
     """
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     same = (labels[:, None] == labels) & ~itself
     found = (scale * cosines).masked_fill(itself, -1e9).log_softmax(dim=1)
     paired = same.any(dim=1)
-    return -((found * same).sum(dim=1)[paired] / same.sum(dim=1)[paired]).mean()
+    return -((found * same).sum(dim=1)[paired] / same.sum(dim=1)[paired]).sum() / paired.sum().clamp_min(1)
 
 
 def permutation_invariant_bce(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:

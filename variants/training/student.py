@@ -15,8 +15,7 @@ from variants.distilled import REMOVED, randomize, reduce
 from variants.loading import WEIGHTS, load
 from variants.provenance import provenance_of
 from variants.training.data import DataError
-from variants.training.embedding import tdnn_levels
-from variants.training.features import CHANNELS
+from variants.training.embedding import features_of, tdnn_levels
 from variants.training.weights import load_network
 
 RIDGE = 1e-3  # of the least squares, times the mean variance of the inputs
@@ -47,11 +46,6 @@ def load_teacher(source: str) -> Teacher:
         network.load_state_dict(model.state_dict())
         digest = stamped.sha256
     return Teacher(network.eval().requires_grad_(False), digest)
-
-
-def features_of(network: XVectorSincNet, signal: Tensor) -> Tensor:
-    """Stored features (batch, 80, features) as they are; those of waveforms (batch, 1, samples)."""
-    return signal if signal.shape[1] == CHANNELS else network.sincnet.front(signal)
 
 
 def has_initial_front(network: XVectorSincNet) -> bool:

@@ -7,12 +7,14 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from variants.architecture import PyanNet, XVectorSincNet
+from variants.channel_pruned import with_channels
 from variants.distilled import reduce
+from variants.pruning import read_state
 from variants.training.data import DataError
 
 # what pyannote.audio must be told to build the same network
@@ -44,8 +46,7 @@ PREFIX = "objective.network."
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+            return read_state(path)
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except (OSError, SafetensorError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
         raise DataError(f"{path}: not a checkpoint or safetensors file ({str(error).splitlines()[0]})") from None
@@ -61,6 +62,9 @@ def load_network(path: Path) -> nn.Module:
     """The network whose weights a checkpoint or a safetensors file holds, float32, in evaluation mode."""
     state = _read(path)
     network: nn.Module = PyanNet() if any(key.startswith("lstm") for key in state) else XVectorSincNet()
+    if "sincnet.conv1d.0.weight" in state:  # a pruned one: no sinc functions any more, but a plain convolution
+        layers = [f"sincnet.conv1d.{i}" for i in range(3)] + [f"tdnns.{i}" for i in range(0, 15, 3)]
+        network = with_channels(network, [len(state[f"{layer}.weight"]) for layer in layers])
     if any(key.startswith("tdnns") for key in state) and "tdnns.12.weight" not in state:
         network = reduce(network)  # a student has one level less
     try:
