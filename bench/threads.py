@@ -11,6 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from variants.errors import UserError
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 
 @dataclass(frozen=True)
 class Threads:
@@ -63,7 +65,7 @@ def apply(threads: Threads) -> None:
 
     To be called before the first torch work. Threads started later inherit the mask of the one that starts them.
     """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # libraries not loaded yet
+    for name in THREAD_VARIABLES:  # libraries not loaded yet
         os.environ[name] = str(threads.count)
     threadpool_limits(threads.count)
     torch.set_num_threads(threads.count)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from pyannote.core import Annotation, Segment
 
 from bench.corpus import Recording, sample
+from bench.threads import THREAD_VARIABLES, Threads, allowed_cpus, apply
 from variants.loading import segmentation_specifications
 from variants.provenance import Provenance, stamp
 
@@ -41,6 +43,20 @@ def pytest_collection_modifyitems() -> None:
 @pytest.fixture(autouse=True)
 def no_broken_lazy_modules() -> None:
     forget_broken_lazy_modules()  # and again in each of its tests
+
+
+@pytest.fixture(autouse=True)
+def cpus_and_threads_stay() -> Iterator[None]:
+    """A test that pins this process, as every timed run does, leaves the next one all CPUs."""
+    cpus, count = allowed_cpus(), torch.get_num_threads()
+    variables = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    yield
+    if (allowed_cpus(), torch.get_num_threads()) != (cpus, count):
+        apply(Threads(count, cpus))
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,13 @@ from bench.memory import peak_memory
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no /proc/self/clear_refs here")
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = psutil.Process().children()  # of other tests
+    yield
+    assert psutil.Process().children() == before
 
 
 def resident() -> float:
@@ -26,7 +34,6 @@ def test_memory_that_a_model_holds_is_seen() -> None:
     before = resident()
     assert peak_memory(make) == pytest.approx(64, abs=8)
     assert resident() - before < 16  # it was the child's
-    assert not psutil.Process().children()
 
 
 def test_memory_that_only_running_takes_is_seen() -> None:
@@ -56,7 +63,6 @@ def test_what_fails_cannot_be_told(capfd: pytest.CaptureFixture[str]) -> None:
     assert peak_memory(lambda: fails) is None
     assert peak_memory(lambda: lambda: os._exit(3)) is None
     assert capfd.readouterr() == ("", "")
-    assert not psutil.Process().children()
 
 
 def test_a_child_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,4 +70,3 @@ def test_a_child_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     begin = time.perf_counter()
     assert peak_memory(lambda: lambda: time.sleep(60)) is None
     assert time.perf_counter() - begin < 30
-    assert not psutil.Process().children()
