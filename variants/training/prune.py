@@ -131,7 +131,7 @@ class Recipe:
     """The phases, each in a folder of its own under `args.out`; a finished one is not run again with `--resume`."""
 
     def __init__(self, teacher: Teacher, speech: Speech, args: argparse.Namespace) -> None:
-        self.args, self.teacher, seed = args, teacher, args.data_seed
+        self.args, seed = args, args.data_seed
         self.source, self.batches, self.held = prepared(teacher, speech, args, seed)
         unseen = DistillationBatches(AugmentedSpeech(self.held, 2, (1.0,), seed), 1, 120, 5.0, seed, True)
         self.unseen = unseen[0]
