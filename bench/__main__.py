@@ -10,13 +10,13 @@ from rich.console import Console
 import variants
 from variants import UserError
 
-from .document import finished, past
-from .options import add_options, parse
-from .page import check_folder, summary, write
-from .report import WIDTH, accuracy_table, caption, file_table, notes
-from .run import Run
-from .stored import read
-from .tune import recorded_objective, tune
+from .accuracy.tune import recorded_objective, tune
+from .history.stored import read
+from .report.document import finished, past
+from .report.page import check_folder, summary, write
+from .report.terminal import WIDTH, accuracy_table, caption, file_table, notes
+from .run.options import add_options, parse
+from .run.run import Run
 
 
 def main(arguments: list[str] | None = None) -> int:

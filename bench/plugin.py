@@ -17,8 +17,8 @@ from rich.progress import Progress
 import variants
 from variants import UserError
 
-from .options import add_options, parse
-from .storage import install
+from .history.storage import install
+from .run.options import add_options, parse
 
 pytest_plugins = ["bench.gate.plugin"]
 
@@ -63,8 +63,8 @@ def _prepare_report(config: pytest.Config) -> None:
     folder = config.getoption("report_folder")
     if folder is None or config.option.collectonly:
         return
-    from .page import check_folder
-    from .stored import stored_runs
+    from .history.stored import stored_runs
+    from .report.page import check_folder
 
     check_folder(folder)
     config.stash[HISTORY] = stored_runs(Path(config.getoption("benchmark_storage").removeprefix("file://")))
@@ -89,7 +89,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     folder = cache.mkdir("diartbench") if cache else Path(tempfile.mkdtemp(prefix="diartbench-"))
     try:
         with _without_warnings():
-            from .run import Run
+            from .run.run import Run
 
             run = Run(parse(session.config.getoption), names, folder, _progress(session.config))
             if timed or not hasattr(session.config, "workerinput"):  # pytest-xdist: another process may score
@@ -117,7 +117,7 @@ class Recorded:
 @pytest.fixture
 def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recorded:
     """Rounds of `variant`, measured interleaved with all others; sets the timer that replays them."""
-    from .replay import replay_timer
+    from .latency.replay import replay_timer
 
     run, kind = request.config.stash[RUN], request.node.originalname.removeprefix("bench_").replace("_", "-")
     if variant.name in run.skipped:
@@ -199,8 +199,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder, run = config.getoption("report_folder"), config.stash.get(RUN, None)
     if folder is None or run is None:
         return
-    from .document import document, gate_rows
-    from .page import write
+    from .report.document import document, gate_rows
+    from .report.page import write
 
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
@@ -219,7 +219,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     yield
     run = config.stash.get(RUN, None)
     if run is not None and run.kinds:
-        from .report import render
+        from .report.terminal import render
 
         terminalreporter.section("DiartBench")
         terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {}))))

@@ -12,7 +12,7 @@ import torch
 from pyannote.core import Annotation, Segment
 
 from bench.corpus import Recording, sample
-from bench.threads import THREAD_VARIABLES, Threads, allowed_cpus, apply
+from bench.latency.threads import THREAD_VARIABLES, Threads, allowed_cpus, apply
 from variants.loading import segmentation_specifications
 from variants.provenance import Provenance, stamp
 

@@ -10,7 +10,7 @@ import pytest
 
 import variants.live
 from bench.corpus import Recording
-from bench.pipeline import PRESETS, PipelineSettings, diart_pipeline
+from bench.pipeline.staged import PRESETS, PipelineSettings, diart_pipeline
 from variants import UserError, as_embedding_model, as_segmentation_model
 from variants.loading import load
 

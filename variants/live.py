@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .blocks import lean
+from .exact.blocks import lean
 from .loading import load
 from .registry import as_embedding_model, as_segmentation_model, build, get
 

@@ -28,7 +28,7 @@ class Variant:
     UnavailableError for whatever else is missing. model: "embedding" or "segmentation", whichever it is a variant of.
     exported_by: the variant to export as ONNX instead of this one, if one file cannot hold it (it keeps work from
     chunk to chunk, or is two models). segmentation: the segmentation variant that a whole-pipeline variant brings
-    along; it also gets the lean blocks (`variants.blocks`).
+    along; it also gets the lean blocks (`variants.exact.blocks`).
     """
 
     name: str

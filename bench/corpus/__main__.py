@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.corpus.builtin import EMBEDDED, SPLITS, embedded
-from bench.corpus.describe import recording_table, voice_table
-from bench.corpus.folder import load_corpus
-from bench.corpus.recording import CHUNK, CorpusError
-from bench.corpus.render import SEED, render
-from bench.corpus.simulation import simulate
+from .builtin import EMBEDDED, SPLITS, embedded
+from .describe import recording_table, voice_table
+from .folder import load_corpus
+from .recording import CHUNK, CorpusError
+from .render import SEED, render
+from .simulation import simulate
 
 
 def main(arguments: list[str] | None = None) -> int:

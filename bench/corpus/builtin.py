@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.corpus.folder import load_corpus
-from bench.corpus.recording import CorpusError, Recording
+from .folder import load_corpus
+from .recording import CorpusError, Recording
 
 EMBEDDED = Path(__file__).parent / "embedded"
 SPLITS = ("dev", "test")

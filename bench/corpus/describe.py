@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import soundfile
 
-from bench.corpus.recording import Recording
+from .recording import Recording
 
 FRAME = 0.04  # seconds of one pitch estimate
 

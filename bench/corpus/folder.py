@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from bench.corpus.labels import read_rttm, read_uem
-from bench.corpus.recording import CHUNK, CorpusError, Recording, probe
-from variants.simulate import Turn
+from variants.speech.simulate import Turn
+
+from .labels import read_rttm, read_uem
+from .recording import CHUNK, CorpusError, Recording, probe
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation, Timeline

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from bench.corpus.recording import CorpusError
-from variants.simulate import Turn
+from variants.speech.simulate import Turn
+
+from .recording import CorpusError
 
 Row = TypeVar("Row")
 # The types of the RTTM specification (NIST, RT-09); only SPEAKER says who speaks when.

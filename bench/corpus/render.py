@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.corpus.builtin import EMBEDDED, SPLITS
-from bench.corpus.recording import SAMPLE_RATE, CorpusError
-from bench.corpus.writing import check_free, new_folder, write_conversation
-from variants.simulate import conversation
+from variants.speech.simulate import conversation
+
+from .builtin import EMBEDDED, SPLITS
+from .recording import SAMPLE_RATE, CorpusError
+from .writing import check_free, new_folder, write_conversation
 
 SEED = 2026
 SECONDS = 64.0

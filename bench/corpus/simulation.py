@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.corpus.folder import AUDIO
-from bench.corpus.recording import SAMPLE_RATE, CorpusError
-from bench.corpus.writing import new_folder, write_conversation
-from variants.simulate import conversation, speech_activity
+from variants.speech.simulate import conversation, speech_activity
+
+from .folder import AUDIO
+from .recording import SAMPLE_RATE, CorpusError
+from .writing import new_folder, write_conversation
 
 
 def find_speakers(folder: Path) -> dict[str, list[Path]]:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.corpus.labels import rttm_lines
-from bench.corpus.recording import SAMPLE_RATE, CorpusError
-from variants.simulate import Turn
+from variants.speech.simulate import Turn
+
+from .labels import rttm_lines
+from .recording import SAMPLE_RATE, CorpusError
 
 
 def check_free(folder: Path) -> None:

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 import variants
-from bench.cache import write_atomically
-from bench.measure import BLOCK
+from bench.accuracy.cache import write_atomically
+from bench.latency.interleave import BLOCK
 from variants import UserError
 
 from .plugin import BUDGET
@@ -78,9 +78,9 @@ def selfcheck(given: argparse.Namespace) -> None:
 
 def measured(given: argparse.Namespace, bar: Progress) -> dict[str, Any]:
     """Everything that takes the machine, as JSON values."""
-    from bench.machine import cpu_model
-    from bench.options import add_options, parse
-    from bench.run import Run
+    from bench.latency.machine import cpu_model
+    from bench.run.options import add_options, parse
+    from bench.run.run import Run
 
     from .record import competitor, live, record, timed_copies
 

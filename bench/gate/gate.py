@@ -9,11 +9,11 @@ from typing import Any
 
 import bench
 import variants
-from bench.accuracy import Accuracy
-from bench.measure import BLOCK, LEAD, Measurement, Rounds
-from bench.quiet import wait_until_quiet
-from bench.results import TWIN
-from bench.run import Run
+from bench.accuracy.der import Accuracy
+from bench.latency.interleave import BLOCK, LEAD, Measurement, Rounds
+from bench.latency.quiet import wait_until_quiet
+from bench.latency.results import TWIN
+from bench.run.run import Run
 from variants.errors import UserError
 
 from .against import Worker, checkout_of, worktree
@@ -36,7 +36,7 @@ class Failure:
 
 
 class Gate:
-    """Measures each kind of a run once, in place of `bench.measure.interleave`, and collects the verdicts.
+    """Measures each kind of a run once, in place of `bench.latency.interleave.interleave`, and collects the verdicts.
 
     benchmarks: the (kind, variant) that the user asked for. limits: threshold of each variant. stored: the run to
     compare ratios with, if there is one. budget: seconds for each kind.

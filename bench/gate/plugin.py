@@ -63,8 +63,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 def _make(session: pytest.Session, run: Any) -> "Gate":
-    from bench.machine import cpu_model
-    from bench.options import add_options
+    from bench.latency.machine import cpu_model
+    from bench.run.options import add_options
 
     from .gate import Gate
     from .stored import latest, thresholds

@@ -10,9 +10,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import variants
-from bench.measure import BLOCK, LEAD
-from bench.quiet import wait_until_quiet
-from bench.run import Run
+from bench.latency.interleave import BLOCK, LEAD
+from bench.latency.quiet import wait_until_quiet
+from bench.run.run import Run
 
 from .selfcheck import SAME, SLOWED, THRESHOLD, Outcome, live_outcome
 from .session import NOW, Comparison, Key, measure

@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import WIDTH
+from bench.report.terminal import WIDTH
 from bench.statistics import Ratio
 
 from .gate import Gate

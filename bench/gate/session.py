@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.results import TWIN
+from bench.latency.results import TWIN
 from bench.statistics import Ratio, paired_ratio
 
 from . import verdict as rules

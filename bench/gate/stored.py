@@ -12,7 +12,7 @@ else:
     import tomli as tomllib  # pytest's own dependency there
 
 import variants
-from bench.compare import differing_conditions, stored_ratios
+from bench.history.compare import differing_conditions, stored_ratios
 from bench.statistics import Ratio
 from variants.errors import UserError
 

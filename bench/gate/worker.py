@@ -35,10 +35,10 @@ class BlockError(Exception):
 
 
 class Timed:
-    """All subjects of one run (`bench.run.Run`), block by block.
+    """All subjects of one run (`bench.run.run.Run`), block by block.
 
     Block k holds the same `size` successive chunks for every subject; the first `lead` are not timed. See
-    `bench.measure` for why.
+    `bench.latency.interleave` for why.
     """
 
     def __init__(self, run: Any, size: int, lead: int, quiet: Callable[[], bool]) -> None:
@@ -95,11 +95,11 @@ def prepared(tree: Path, given: Mapping[str, Any], names: list[str]) -> tuple[An
     """
     import bench
     import variants
-    from bench.measure import BLOCK, LEAD
-    from bench.options import add_options, parse
-    from bench.quiet import wait_until_quiet
-    from bench.run import Run
-    from bench.threads import apply
+    from bench.latency.interleave import BLOCK, LEAD
+    from bench.latency.quiet import wait_until_quiet
+    from bench.latency.threads import apply
+    from bench.run.options import add_options, parse
+    from bench.run.run import Run
 
     home = Path(bench.__file__).resolve().parent
     if home.parent != tree.resolve():

@@ -5,7 +5,7 @@
 
 import pytest
 
-from bench.run import Run
+from bench.run.run import Run
 from variants import Variant
 from variants.registry import EXACT_TOLERANCE
 

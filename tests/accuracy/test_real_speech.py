@@ -9,8 +9,8 @@ from pyannote.core import Annotation
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from bench.corpus.simulation import simulate
-from bench.options import add_options, parse
-from bench.run import Run
+from bench.run.options import add_options, parse
+from bench.run.run import Run
 
 BOUND = 30.0  # %; the model card has 17.1 on ten longer conversations
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.corpus import CorpusError, load_corpus
 from bench.corpus.labels import read_rttm, rttm_lines
-from variants.simulate import Turn
+from variants.speech.simulate import Turn
 
 Write = Callable[..., Path]
 LINE = "SPEAKER {} 1 {} {} <NA> <NA> {} <NA> <NA>\n"

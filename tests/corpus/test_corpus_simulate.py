@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfiltfilt
 
-from variants.simulate import (
+from variants.speech.simulate import (
     Turn,
     conversation,
     dry_tracks,

@@ -21,17 +21,17 @@ from variants.errors import UserError
 TREE = {
     "constraints.txt": "numpy==1\n",
     "bench/__init__.py": "",
-    "bench/measure.py": "BLOCK, LEAD = 4, 1\n",
-    "bench/quiet.py": "def wait_until_quiet():\n    return True\n",
-    "bench/threads.py": "def apply(threads):\n    print('noise on standard output')\n",
-    "bench/options.py": """
+    "bench/latency/interleave.py": "BLOCK, LEAD = 4, 1\n",
+    "bench/latency/quiet.py": "def wait_until_quiet():\n    return True\n",
+    "bench/latency/threads.py": "def apply(threads):\n    print('noise on standard output')\n",
+    "bench/run/options.py": """
 def add_options(add):
     add("--seed", type=int, default=0)
 
 def parse(get):
     return {"seed": get("seed")}
 """,
-    "bench/run.py": """
+    "bench/run/run.py": """
 import time
 from types import SimpleNamespace
 from variants import SECONDS, names
@@ -164,8 +164,8 @@ def test_no_checkout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "pattern"),
     [
-        ("bench/run.py", "", "cannot be measured by this gate .*Run"),
-        ("bench/options.py", "def add_options(add): pass\ndef parse(get): 1 / 0\n", "cannot be measured.*division"),
+        ("bench/run/run.py", "", "cannot be measured by this gate .*Run"),
+        ("bench/run/options.py", "def add_options(add): pass\ndef parse(get): 1 / 0\n", "cannot be measured.*division"),
         ("variants/__init__.py", "import os\nos._exit(3)\n", "its process died .exit code 3"),
         (
             "variants/__init__.py",
@@ -209,9 +209,9 @@ def test_a_slowdown_committed_to_a_clone_is_found(tmp_path: Path, clip: Recordin
     rule = clone / "bench/gate/contamination.py"  # a busy machine must not make this test inconclusive
     rule.write_text(rule.read_text().replace("    return found\n", "    return []\n"))
     commit(clone)
-    source = (clone / "variants/baseline.py").read_text()
+    source = (clone / "variants/paper/baseline.py").read_text()
     assert source.count("    return model\n") == 2
-    commit(clone, **{"variants/baseline.py": source.replace("    return model\n", SLOW, 1)})
+    commit(clone, **{"variants/paper/baseline.py": source.replace("    return model\n", SLOW, 1)})
     command = ["-m", "pytest", "bench", "--gate", "--against", "HEAD~1", "--variants", "baseline", "-k", "model_only",
                "--accuracy", "off", "--corpus", str(clip.path.parent), "--gate-budget", "1", "--chunk", "2",
                "--step", "0.5", "--latency", "1"]  # fmt: skip

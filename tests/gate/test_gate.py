@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.accuracy import Accuracy, Components, FileScore
+from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.gate import gate as gate_module
 from bench.gate.contamination import Usage
 from bench.gate.gate import EXIT, Gate

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pytest_benchmark.utils import get_machine_id
 
-import bench.run
+import bench.run.run
 from bench.gate import gate as gate_module
 from bench.gate.worker import Block
-from bench.machine import cpu_model
-from bench.run import Run
+from bench.latency.machine import cpu_model
+from bench.run.run import Run
 from variants import Provenance
 
 SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08}

@@ -12,7 +12,7 @@ from bench.gate.gate import rounds_now
 from bench.gate.session import NOW, STORED, Comparison, Judgement, Key, Recording, measure
 from bench.gate.verdict import FIRST, INCONCLUSIVE, PASS, REGRESSED
 from bench.gate.worker import Block, BlockError
-from bench.results import TWIN, summarize
+from bench.latency.results import TWIN, summarize
 from bench.statistics import Ratio
 
 REV = "origin/main"

@@ -10,7 +10,7 @@ from pyannote.audio.models.embedding import XVectorSincNet as StockXVector
 from pyannote.audio.models.segmentation import PyanNet as StockPyanNet
 from safetensors import safe_open
 
-from variants.architecture import PyanNet, XVectorSincNet, statistics_pooling
+from variants.training.architecture import PyanNet, XVectorSincNet, statistics_pooling
 from variants.training.weights import export, load_network
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from variants.simulate import Turn
+from variants.speech.simulate import Turn
 from variants.training.data import (
     Clip,
     Conversation,

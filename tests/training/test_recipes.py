@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from variants.distilled import load_student
 from variants.loading import load
+from variants.paper.distilled import load_student
 from variants.training import distill, embedding, segmentation
 from variants.training.__main__ import main
 from variants.training.data import read_speech

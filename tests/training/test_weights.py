@@ -10,8 +10,8 @@ import torch
 
 import bench
 import variants
-from variants.architecture import PyanNet, XVectorSincNet
 from variants.loading import load
+from variants.training.architecture import PyanNet, XVectorSincNet
 from variants.training.data import Clip, read_conversations, read_rttm, single_speaker_speech
 from variants.training.evaluate import chunks, evaluate_embedding, segmentation_error
 from variants.training.segmentation import activity

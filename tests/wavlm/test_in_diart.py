@@ -8,12 +8,14 @@ import pytest
 import torch
 
 import variants
-from bench import report, tables, wavlm
-from bench.chunks import stream_chunks
 from bench.corpus import Recording
-from bench.options import Options
-from bench.pipeline import PipelineSettings, diart_config, diart_pipeline
-from bench.run import Run
+from bench.pipeline.chunks import stream_chunks
+from bench.pipeline.staged import PipelineSettings, diart_config, diart_pipeline
+from bench.report import tables
+from bench.report import terminal as report
+from bench.run.options import Options
+from bench.run.run import Run
+from bench.studies import wavlm
 from variants import UnavailableError, provenance_of
 from variants.loading import load
 from variants.provenance import Provenance, stamp
@@ -123,7 +125,7 @@ def test_comparison(presets: None, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_ratios_by_hand() -> None:
     """Dense 400 ms, pruned 100 ms: four times as fast; a step of 0.5 s holds both."""
-    from bench.measure import Measurement, Rounds
+    from bench.latency.interleave import Measurement, Rounds
 
     def rounds(seconds: float) -> Rounds:
         return Rounds([seconds] * 12, [{}] * 12, [i // 3 for i in range(12)])

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from variants.architecture import PyanNet, XVectorSincNet
 from variants.errors import UserError
-from variants.training import data, evaluate, segmentation, weights
-from variants.training.embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective
-from variants.training.features import freeze_front, stored
+
+from . import data, evaluate, segmentation, weights
+from .architecture import PyanNet, XVectorSincNet
+from .embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective
+from .features import freeze_front, stored
 
 
 def _conversations(args: argparse.Namespace) -> list[data.Conversation]:
@@ -32,7 +33,7 @@ def _speech(args: argparse.Namespace) -> data.Speech:
 
 
 def train_embedding(args: argparse.Namespace) -> None:
-    from variants.training.fit import checkpoint_to_resume, fit
+    from .fit import checkpoint_to_resume, fit
 
     checkpoint_to_resume(args)  # complains before the work of preparing
     torch.manual_seed(args.seed)
@@ -55,7 +56,7 @@ def train_embedding(args: argparse.Namespace) -> None:
 
 
 def train_segmentation(args: argparse.Namespace) -> None:
-    from variants.training.fit import checkpoint_to_resume, fit
+    from .fit import checkpoint_to_resume, fit
 
     checkpoint_to_resume(args)  # complains before the work of preparing
     torch.manual_seed(args.seed)
@@ -88,13 +89,13 @@ def train_segmentation(args: argparse.Namespace) -> None:
 
 
 def train_student(args: argparse.Namespace) -> None:
-    from variants.training import distill, student
-    from variants.training.fit import checkpoint_to_resume
+    from . import distill, student
+    from .fit import checkpoint_to_resume
 
     checkpoint_to_resume(args)  # complains before the work of preparing
     teacher = student.load_teacher(args.teacher)
     if args.protocol and args.factor is not None:
-        from variants.training import arcface_task
+        from . import arcface_task
 
         arcface_task.train(teacher, args)
     else:
@@ -102,13 +103,13 @@ def train_student(args: argparse.Namespace) -> None:
 
 
 def train_pruned(args: argparse.Namespace) -> None:
-    from variants.training import prune, student
+    from . import prune, student
 
     prune.train(student.load_teacher(args.teacher), _speech(args), args)
 
 
 def train_wavlm(args: argparse.Namespace) -> None:
-    from variants.training import wavlm
+    from . import wavlm
 
     wavlm.train(data.read_speech(args.data) if args.data else None, _conversations(args), args)
 
@@ -131,7 +132,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from variants.training import fit, wavlm
+    from . import fit, wavlm
 
     parser = argparse.ArgumentParser(prog="python -m variants.training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

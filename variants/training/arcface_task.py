@@ -14,14 +14,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
-from variants.architecture import XVectorSincNet
-from variants.distilled import reduce
 from variants.loading import safe_globals
-from variants.training import weights
-from variants.training.data import DataError
-from variants.training.distill import distillation_loss
-from variants.training.fit import checkpoint_to_resume
-from variants.training.student import Teacher
+from variants.paper.distilled import reduce
+
+from . import weights
+from .architecture import XVectorSincNet
+from .data import DataError
+from .distill import distillation_loss
+from .fit import checkpoint_to_resume
+from .student import Teacher
 
 
 class DistillationWithArcFace(SupervisedRepresentationLearningWithArcFace):

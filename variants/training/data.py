@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from variants.simulate import Turn
+from variants.speech.simulate import Turn
 
 SAMPLE_RATE = 16000
 AUDIO_SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}

@@ -14,22 +14,15 @@ import torch.nn.functional as F
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor, nn
 
-from variants.architecture import XVectorSincNet
-from variants.distilled import REMOVED
-from variants.training import weights
-from variants.training.data import Speech, hold_out
-from variants.training.embedding import (
-    SPEEDS,
-    WEIGHTS,
-    AugmentedSpeech,
-    EmbeddingBatches,
-    features_of,
-    pool_windows,
-    tdnn_levels,
-)
-from variants.training.features import FeatureStore, freeze_front, stored
-from variants.training.losses import arcface_logits
-from variants.training.student import Teacher, centre_frames, cut_student, has_initial_front, new_student
+from variants.paper.distilled import REMOVED
+
+from . import weights
+from .architecture import XVectorSincNet
+from .data import Speech, hold_out
+from .embedding import SPEEDS, WEIGHTS, AugmentedSpeech, EmbeddingBatches, features_of, pool_windows, tdnn_levels
+from .features import FeatureStore, freeze_front, stored
+from .losses import arcface_logits
+from .student import Teacher, centre_frames, cut_student, has_initial_front, new_student
 
 MARGIN, SCALE = float(np.deg2rad(28.6)), 64.0  # of ArcFace, pyannote's defaults
 
@@ -159,7 +152,7 @@ def prepared(
 
 def train(teacher: Teacher, speech: Speech, args: argparse.Namespace) -> None:
     """Train a student; checkpoints, logs and `student.safetensors` (of the best) go to `args.out`."""
-    from variants.training.fit import fit
+    from .fit import fit
 
     source, batch_source, held = prepared(teacher, speech, args, args.seed)
     weighted = args.pooling == "weighted"

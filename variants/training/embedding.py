@@ -12,11 +12,12 @@ from scipy.signal import oaconvolve, resample_poly
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from variants.acoustics import noise, room_response, spectral_tilt
-from variants.architecture import XVectorSincNet
-from variants.training.data import SAMPLE_RATE, Clip, Speech
-from variants.training.features import CHANNELS, FeatureStore
-from variants.training.losses import arcface_logits, contrastive_loss
+from variants.speech.acoustics import noise, room_response, spectral_tilt
+
+from .architecture import XVectorSincNet
+from .data import SAMPLE_RATE, Clip, Speech
+from .features import CHANNELS, FeatureStore
+from .losses import arcface_logits, contrastive_loss
 
 SPEEDS = (0.8, 0.9, 1.0, 1.1, 1.2)  # each is a further class: another pitch and vocal tract
 SPEAKERS = 24  # most classes in a batch, so that each comes several times

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from variants.simulate import FRAMES_PER_SECOND
-from variants.training.data import SAMPLE_RATE, Conversation, DataError, Speech
-from variants.training.embedding import augment
-from variants.training.segmentation import CHUNK, activity, targets_of
+from variants.speech.simulate import FRAMES_PER_SECOND
+
+from .data import SAMPLE_RATE, Conversation, DataError, Speech
+from .embedding import augment
+from .segmentation import CHUNK, activity, targets_of
 
 
 def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:

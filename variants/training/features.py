@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from variants.architecture import FRONT_RATE, PyanNet, XVectorSincNet
+from .architecture import FRONT_RATE, PyanNet, XVectorSincNet
 
 CHANNELS = 80
 

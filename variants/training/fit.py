@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from variants.training.data import DataError
+from .data import DataError
 
 Validate = Callable[[nn.Module], dict[str, float]]  # of the objective, in evaluation mode
 

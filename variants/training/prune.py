@@ -20,22 +20,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from variants import pruning
-from variants.architecture import XVectorSincNet
-from variants.channel_pruned import CHANNELS, channels_of, remove_channels, trunk_macs
-from variants.folded import frozen_sinc
-from variants.training import evaluate, weights
-from variants.training.data import DataError, Speech
-from variants.training.distill import DistillationBatches, prepared
-from variants.training.embedding import (
-    AugmentedSpeech,
-    EmbeddingBatches,
-    EmbeddingObjective,
-    embed_windows,
-    features_of,
-)
-from variants.training.features import FeatureStore, freeze_front
-from variants.training.student import Teacher
+from variants.compressed import pruning
+from variants.compressed.channel_pruned import CHANNELS, channels_of, remove_channels, trunk_macs
+from variants.exact.folded import frozen_sinc
+
+from . import evaluate, weights
+from .architecture import XVectorSincNet
+from .data import DataError, Speech
+from .distill import DistillationBatches, prepared
+from .embedding import AugmentedSpeech, EmbeddingBatches, EmbeddingObjective, embed_windows, features_of
+from .features import FeatureStore, freeze_front
+from .student import Teacher
 
 BLOCK = 16  # fast kernels take channels by the 16
 WARM = 0.5  # of the steps, in which the target rises
@@ -138,7 +133,7 @@ class Recipe:
 
     def phase(self, name: str, steps: int, lr: float, objective: nn.Module, train: Dataset[dict[str, Tensor]]) -> Path:
         """Fit in the phase's folder; returns its last checkpoint."""
-        from variants.training.fit import fit
+        from .fit import fit
 
         args = argparse.Namespace(**{**vars(self.args), "out": self.args.out / name, "steps": steps, "lr": lr})
         args.resume = self.args.resume and (args.out / "last.ckpt").exists()
@@ -250,6 +245,6 @@ def train(teacher: Teacher, speech: Speech, args: argparse.Namespace) -> None:
     channels = channels_of(pruned)
     removed = 1 - trunk_macs(channels) / trunk_macs(CHANNELS)
     args.out.mkdir(parents=True, exist_ok=True)
-    notes = {"architecture": "variants.channel_pruned", "teacher_sha256": json.dumps(teacher.sha256)}
+    notes = {"architecture": "variants.compressed.channel_pruned", "teacher_sha256": json.dumps(teacher.sha256)}
     pruning.write(args.out / "pruned.safetensors", pruned, channels, notes, coarse=["embedding.weight"])
     print(f"{args.out / 'pruned.safetensors'}: channels {channels}, {100 * removed:.1f} % of the multiply-adds removed")

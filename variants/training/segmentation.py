@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from variants.architecture import PyanNet
-from variants.simulate import FRAMES_PER_SECOND, Turn, conversation
-from variants.training.data import SAMPLE_RATE, Conversation, DataError, Speech
-from variants.training.embedding import augment, change_speed
-from variants.training.features import CHANNELS, FeatureStore
-from variants.training.losses import permutation_invariant_bce
+from variants.speech.simulate import FRAMES_PER_SECOND, Turn, conversation
+
+from .architecture import PyanNet
+from .data import SAMPLE_RATE, Conversation, DataError, Speech
+from .embedding import augment, change_speed
+from .features import CHANNELS, FeatureStore
+from .losses import permutation_invariant_bce
 
 CHUNK = 5.0  # seconds that the network sees
 STRETCH = 20.0  # seconds of each stored stretch of conversation, from which chunks are cut

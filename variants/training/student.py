@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from variants.architecture import XVectorSincNet
-from variants.distilled import REMOVED, randomize, reduce
 from variants.loading import WEIGHTS, load
+from variants.paper.distilled import REMOVED, randomize, reduce
 from variants.provenance import provenance_of
-from variants.training.data import DataError
-from variants.training.embedding import features_of, tdnn_levels
-from variants.training.weights import load_network
+
+from .architecture import XVectorSincNet
+from .data import DataError
+from .embedding import features_of, tdnn_levels
+from .weights import load_network
 
 RIDGE = 1e-3  # of the least squares, times the mean variance of the inputs
 

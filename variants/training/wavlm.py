@@ -15,13 +15,14 @@ from torch import nn
 
 from variants.errors import UserError
 from variants.loading import load
-from variants.training import evaluate
-from variants.training.data import Conversation, DataError, Speech
-from variants.training.wavlm_data import Material
-from variants.training.wavlm_objectives import DiarizerObjective, DistillationObjective, PruningObjective
 from variants.wavlm import Encoder, GatedEncoder, Segmenter, remove
 from variants.wavlm.counting import parameters
 from variants.wavlm.weights import load_file, save
+
+from . import evaluate
+from .data import Conversation, DataError, Speech
+from .wavlm_data import Material
+from .wavlm_objectives import DiarizerObjective, DistillationObjective, PruningObjective
 
 RESULTS = {"fine-tune": "fine-tuned", "prune": "pruned", "distil": "distilled", "diarize": "diarizer"}
 STAGES = list(RESULTS)
@@ -178,7 +179,7 @@ def _fit(
     stage: int,
     lr: float,
 ) -> Path:
-    from variants.training.fit import fit
+    from .fit import fit
 
     out = args.out / STAGES[stage]
     own = argparse.Namespace(**{**vars(args), "out": out, "lr": lr, "resume": (out / "last.ckpt").exists()})

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from variants.simulate import FRAMES_PER_SECOND
-from variants.training import evaluate
-from variants.training.data import SAMPLE_RATE, Conversation, DataError, Speech, hold_out
-from variants.training.features import CHANNELS, FeatureStore, stored
-from variants.training.segmentation import STRETCH, RealStretches, SimulatedStretches
+from variants.speech.simulate import FRAMES_PER_SECOND
+
+from . import evaluate
+from .data import SAMPLE_RATE, Conversation, DataError, Speech, hold_out
+from .features import CHANNELS, FeatureStore, stored
+from .segmentation import STRETCH, RealStretches, SimulatedStretches
 
 ROW_RATE = SAMPLE_RATE // CHANNELS  # a store's rows of `CHANNELS` samples in a second
 STEP = ROW_RATE // FRAMES_PER_SECOND  # rows in a label's frame

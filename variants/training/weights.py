@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from variants.architecture import PyanNet, XVectorSincNet
-from variants.channel_pruned import with_channels
-from variants.distilled import reduce
-from variants.pruning import read_state
-from variants.training.data import DataError
+from variants.compressed.channel_pruned import with_channels
+from variants.compressed.pruning import read_state
+from variants.paper.distilled import reduce
+
+from .architecture import PyanNet, XVectorSincNet
+from .data import DataError
 
 # what pyannote.audio must be told to build the same network
 PYANNOTE: dict[type[nn.Module], tuple[str, dict[str, object]]] = {
@@ -89,7 +90,7 @@ def export(network: nn.Module, path: Path, teacher_sha256: str | None = None) ->
     state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
     metadata = {"architecture": architecture, "hyperparameters": json.dumps(hyperparameters)}
     if teacher_sha256 is not None:
-        metadata = {"architecture": "variants.distilled", "teacher_sha256": json.dumps(teacher_sha256)}
+        metadata = {"architecture": "variants.paper.distilled", "teacher_sha256": json.dumps(teacher_sha256)}
     partial = path.with_name(path.name + ".part")
     save_file(state, partial, metadata)
     partial.replace(path)

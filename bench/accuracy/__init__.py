@@ -1,0 +1,4 @@
+"""How right a variant is. In: its labels and embeddings, and the baseline's. Out: DER, disagreement and cosine by file.
+
+`der` scores one file; `scoring` all variants on all files, from this run or from the `cache`; `tune` finds thresholds.
+"""

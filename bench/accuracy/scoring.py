@@ -1,0 +1,126 @@
+"""Accuracy of all variants on the same files, from this run or from the cache."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import variants
+from bench.corpus import Recording
+from bench.pipeline.diarize import Output, Segmented, diarize, embed
+from bench.pipeline.staged import PipelineSettings
+
+from . import cache
+from .der import Accuracy, score
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is scored and how.
+
+    parts: recordings with the seconds to use of each (None: all). segmented: cuts and segments them for a variant,
+    called only if the cache does not know the answer. segmentation: the stock one. others: the segmentation model of
+    each variant whose pipeline runs another. collar, skip_overlap: DER's two options.
+    """
+
+    parts: Sequence[tuple[Recording, float | None]]
+    segmented: Callable[[str], list[Segmented]]
+    settings: PipelineSettings
+    segmentation: Any
+    collar: float
+    skip_overlap: bool
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """SHA-256 of all that results depend on besides the embedding models."""
+        model = self.segmentation.model
+        return cache.digest(
+            cache.code_digest(),
+            [(cache.recording_digest(recording), seconds) for recording, seconds in self.parts],
+            self.settings,
+            (self.collar, self.skip_overlap),
+            cache.model_digest(model) or type(model).__name__,
+        )
+
+
+def take(recordings: Sequence[Recording], seconds: float | None) -> list[tuple[Recording, float | None]]:
+    """The first `seconds` of a corpus: recordings in order, the last one cut to fit (if 10 s or more are left for it).
+
+    Each comes with the seconds to use of it, None for all.
+    """
+    chosen: list[tuple[Recording, float | None]] = []
+    left = float("inf") if seconds is None else seconds
+    for recording in recordings:
+        if recording.duration <= left:
+            chosen.append((recording, None))
+        elif left >= 10 or not chosen:
+            chosen.append((recording, left))
+        left = max(0.0, left - recording.duration)
+    return chosen
+
+
+def accuracy(
+    models: Mapping[str, Any], task: Task, folder: Path, progress: Callable[[float], None] = lambda done: None
+) -> dict[str, Accuracy]:
+    """Accuracy of each model by variant name. The baseline must be among them, and stands in for absent parents."""
+    common = task.digest()
+    digests = {name: _identity(name, model, task.others.get(name)) for name, model in models.items()}
+
+    def key(name: str) -> str | None:
+        trio = [digests[n] for n in (name, "baseline", _parent(name, models))]
+        return None if None in trio else cache.digest(common, trio)
+
+    keys = {name: key(name) for name in models}
+    stored = {name: cache.load(folder, k) for name, k in keys.items() if k is not None}
+    hits = {name: hit for name, hit in stored.items() if hit is not None}
+    if len(hits) == len(models):
+        return hits
+    outputs: dict[str, list[Output]] = {}
+    by_digest: dict[str, list[Output]] = {}  # models of equal structure and weights (the twin) run once
+    for i, (name, model) in enumerate(models.items()):
+        progress(i / len(models))
+        known = digests[name]
+        outputs[name] = by_digest.get(known or "") or _run(name, model, task)
+        if known is not None:
+            by_digest[known] = outputs[name]
+    result = {name: _score(name, outputs, task) for name in models}
+    for name, found in result.items():
+        if (k := keys[name]) is not None:
+            cache.store(folder, k, found)
+    return result
+
+
+def _identity(name: str, model: Any, segmentation: Any = None) -> str | None:
+    """Digest of what a model computes: its structure and weights, and the code of variants from elsewhere.
+
+    The code of this project is part of every key; somebody's own variant may change `forward` alone.
+    """
+    known = cache.model_digest(model)
+    if known is not None and segmentation is not None:
+        known = cache.digest(known, cache.model_digest(segmentation.model), name)
+    foreign = [v for v in variants.ancestry(name) if not v.build.__module__.startswith("variants.")]
+    if known is None or not foreign:
+        return known
+    return cache.digest(known, *(Path(inspect.getfile(v.build)).read_bytes() for v in foreign), name)
+
+
+def _parent(name: str, measured: Mapping[str, Any]) -> str:
+    parent = variants.get(name).parent
+    return parent if parent in measured and parent is not None else "baseline"
+
+
+def _run(name: str, model: Any, task: Task) -> list[Output]:
+    embedding, lean = variants.as_embedding_model(model), variants.get(name).segmentation is not None
+    return [
+        diarize(file, embed(file, embedding), task.settings, task.segmentation, embedding, lean)
+        for file in task.segmented(name)
+    ]
+
+
+def _score(name: str, outputs: Mapping[str, list[Output]], task: Task) -> Accuracy:
+    parent = outputs[_parent(name, outputs)]
+    trios = zip(task.segmented(name), outputs[name], outputs["baseline"], parent, strict=True)
+    return Accuracy(
+        tuple(score(file, mine, base, above, task.collar, task.skip_overlap) for file, mine, base, above in trios)
+    )

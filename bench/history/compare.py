@@ -1,0 +1,50 @@
+"""A stored run beside this one: ratios, never absolute times, and no verdict across machines."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from bench.latency.results import Kind
+from bench.statistics import Ratio, show_interval
+
+
+def stored_ratios(saved: Mapping[str, Any]) -> Iterator[tuple[str, str, Ratio]]:
+    """(kind, variant, ratio to the baseline) of each benchmark in a pytest-benchmark JSON that this project wrote."""
+    for benchmark in saved.get("benchmarks", []):
+        info = benchmark.get("extra_info", {})
+        ratio = info.get("ratio_to_baseline")
+        if ratio is not None and "variant" in info:
+            rounds = benchmark.get("stats", {}).get("rounds", 0)
+            yield benchmark.get("group", ""), info["variant"], Ratio(rounds=rounds, **ratio)
+
+
+def differing_conditions(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What makes a stored run incomparable: another CPU model, thread count, or none recorded at all."""
+    then = saved.get("diartbench")
+    if not then:
+        return ["it does not say on what it was measured"]
+    pairs = [(what, then.get(what), now[what]) for what in ("threads", "embedding", "segmentation")]
+    pairs.insert(0, ("CPU", then.get("machine", {}).get("cpu"), now["machine"]["cpu"]))
+    settings = then.get("settings") or {}
+    pairs += [(name, settings.get(name), now["settings"].get(name)) for name in sorted({*settings, *now["settings"]})]
+    return [f"{what}: {before} then, {after} now" for what, before, after in pairs if before != after]
+
+
+def judge(before: Ratio, after: Ratio) -> str:
+    """ "lower" or "higher" if the intervals of the two ratios do not meet, else "same within intervals"."""
+    if after.high < before.low:
+        return "lower"
+    return "higher" if after.low > before.high else "same within intervals"
+
+
+def compare_table(saved: Mapping[str, Any], kinds: Mapping[str, Kind], now: Mapping[str, Any], table: Table) -> Table:
+    """Fill `table` with each variant's ratio to its own run's baseline, then and now."""
+    differing = differing_conditions(saved, now)
+    table.caption = f"no verdict, measured under other conditions ({'; '.join(differing)})" if differing else None
+    for kind, variant, before in stored_ratios(saved):
+        latency = kinds[kind].latencies.get(variant) if kind in kinds else None
+        after = latency.to_baseline if latency else None
+        judgement = "not measured now" if after is None else "-" if differing else judge(before, after)
+        table.add_row(kind, variant, show_interval(before), "-" if after is None else show_interval(after), judgement)
+    return table

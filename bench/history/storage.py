@@ -1,0 +1,79 @@
+"""pytest-benchmark's own files in `.benchmarks/`, made safe against killed, simultaneous and broken runs."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark import session as benchmark_session
+from pytest_benchmark.storage.file import FileStorage
+from pytest_benchmark.utils import safe_dumps
+
+
+class SafeStorage(FileStorage):  # type: ignore[misc]
+    """Files are there whole or not at all, each run has a number of its own, and foreign files are skipped."""
+
+    def save(self, output_json: Any, save: str) -> None:
+        with locked(self.get("")):
+            path = self.get(f"{self._next_num}_{save}.json")
+            write(path, output_json)
+        self.logger.info(f"Saved benchmark data in: {path}")
+
+    def load(self, *globs_or_files: str) -> Generator[tuple[Path, Any], None, None]:
+        for path, data in super().load(*globs_or_files):  # which names and skips what is no JSON
+            if problem := foreign(data):
+                self.logger.warning(f"Skipped {path}: {problem}")
+            else:
+                yield path, data
+
+
+def install() -> pytest.MonkeyPatch:
+    """Let pytest-benchmark store its runs so, until the result's `undo`; its elasticsearch storage stays as it is."""
+    original = benchmark_session.load_storage
+
+    def load_storage(*args: Any, **kwargs: Any) -> Any:
+        storage = original(*args, **kwargs)
+        if type(storage) is FileStorage:
+            return SafeStorage(storage.path, storage.logger, storage.default_machine_id)
+        return storage
+
+    def save_json(self: Any, output_json: Any) -> None:
+        write(Path(self.json), output_json)
+        self.logger.info(f"Wrote benchmark data in: {self.json}", purple=True)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(benchmark_session, "load_storage", load_storage)
+    patch.setattr(benchmark_session.BenchmarkSession, "save_json", save_json)
+    return patch
+
+
+def write(path: Path, content: Any) -> None:
+    """Write JSON as pytest-benchmark does, in one step."""
+    from bench.accuracy.cache import write_atomically  # imports torch
+
+    write_atomically(path, safe_dumps(content, ensure_ascii=True, indent=4))
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None, None, None]:
+    """Hold a folder's lock, which the system releases if the process is killed."""
+    import fcntl  # POSIX only
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def foreign(data: Any) -> str | None:
+    """What keeps a loaded JSON from being a pytest-benchmark run; None if nothing does."""
+    lacking = [key for key in ("machine_info", "benchmarks", "datetime") if key not in data]
+    if lacking:
+        return f"not a pytest-benchmark run: it has no {lacking[0]!r}"
+    if any("fullname" not in benchmark for benchmark in data["benchmarks"]):
+        return "not a pytest-benchmark run: a benchmark has no 'fullname'"
+    return None

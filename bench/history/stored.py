@@ -1,0 +1,118 @@
+"""Stored runs as documents: results.json, and what pytest-benchmark's files hold."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.latency.floor import Floor, Operations
+from bench.latency.results import TWIN, Kind, Latency
+from bench.report.document import KINDS, SCHEMA, Json, document, finished, gate_rows, past
+from bench.report.terminal import Findings
+from bench.statistics import Ratio, noise_floor, verdict
+from variants import UserError
+
+from .compare import stored_ratios
+
+
+def read(path: Path) -> Json:
+    """A document from results.json, or as much of one as a run that pytest-benchmark stored holds; else UserError."""
+    try:
+        saved = json.loads(path.read_text())
+        if str(saved.get("schema", "")).startswith("diartbench-results/"):
+            if saved["schema"] != SCHEMA:
+                raise UserError(f"{path}: {saved['schema']}; this version reads {SCHEMA}")
+            found: Json = saved
+        else:
+            found = from_stored(saved)
+        if not found["variants"]:
+            raise UserError(f"{path}: holds no benchmark of this project")
+        return found
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: no stored run ({type(error).__name__}: {error})") from None
+
+
+def stored_runs(folder: Path, limit: int = 20) -> list[Json]:
+    """The last runs that pytest-benchmark stored under a folder, as `past`; what cannot be read is no run."""
+    found = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            found.append(past(read(path), path.stem))
+        except UserError:
+            continue
+    return sorted(found, key=lambda run: run["made"])[-limit:]
+
+
+def from_stored(saved: Mapping[str, Any]) -> Json:
+    """A document from pytest-benchmark's JSON. It keeps no accuracy by file, no claims and no turns.
+
+    DER is taken up as that of a single file, so that it gets no interval; its components are then unknown.
+    """
+    kinds: dict[str, dict[str, Latency]] = {}
+    infos: dict[str, Mapping[str, Any]] = {}
+    ratios = {(kind, name): ratio for kind, name, ratio in stored_ratios(saved)}
+    floors = {kind: noise_floor(ratios.get((kind, TWIN))) for kind in KINDS}
+    for benchmark in saved.get("benchmarks", []):
+        info, kind = benchmark.get("extra_info", {}), benchmark.get("group")
+        if kind in KINDS and "variant" in info:
+            name = info["variant"]
+            infos[name] = info
+            kinds.setdefault(kind, {})[name] = _latency(benchmark, ratios.get((kind, name)), floors[kind])
+    accuracy = {name: _one_file(info) for name, info in infos.items() if info["der"] is not None}
+    findings = Findings(
+        kinds={kind: Kind(latencies, floors[kind], {}, 0) for kind, latencies in kinds.items()},
+        accuracy=accuracy,
+        sizes={name: info["size_mib"] for name, info in infos.items()},
+        memory={name: info["memory_mib"] for name, info in infos.items()},
+        trained={name: info["trained"] for name, info in infos.items()},
+        skipped={},
+        notes=[],
+        conditions={key: value for key, value in (saved.get("diartbench") or {}).items() if key != "gate"},
+        compared={},
+        floors={
+            name: Floor(_operations(info["operations"]), _operations(info["peak_operations_per_s"]))
+            for name, info in infos.items()
+            if info.get("operations") and info.get("peak_operations_per_s")
+        },
+    )
+    facts = (saved.get("diartbench") or {}).get("gate")
+    doc = document(findings, saved.get("datetime", "an unknown time"), gate=gate_rows(facts) if facts else None)
+    for variant in doc["variants"]:
+        if variant["accuracy"]:
+            variant["accuracy"] |= dict.fromkeys(("missed", "false_alarm", "confusion", "changed_chunks", "by_file"))
+            variant["accuracy"]["resolved"] = None
+            if increase := variant["accuracy"]["increase"]:
+                increase |= {"low": None, "high": None}
+    return finished(doc, [])
+
+
+def _latency(benchmark: Mapping[str, Any], to_baseline: Ratio | None, floor: float) -> Latency:
+    info, stats = benchmark["extra_info"], benchmark.get("stats", {})
+    parent = info["ratio_to_parent"]
+    to_parent = Ratio(rounds=stats.get("rounds", 0), **parent) if parent else None
+    parent_verdict = verdict(to_parent, floor) if to_parent else "reference"
+    return Latency(
+        mean=info["mean_s"],
+        std=info["std_s"],
+        percentiles={key: info[f"{key}_s"] for key in ("p50", "p90", "p95", "p99", "max")},
+        stages=info["stages_s"],
+        to_baseline=to_baseline,
+        to_parent=to_parent,
+        verdict=info["verdict"],
+        parent_verdict="control" if info["variant"] == TWIN else parent_verdict,
+        rounds=stats.get("rounds", 0),
+        seconds=tuple(stats.get("data", ())),
+    )
+
+
+def _operations(found: Mapping[str, float] | float) -> Operations:
+    """By type; early runs stored those in float32 only, as a number."""
+    return Operations(**found) if isinstance(found, Mapping) else Operations(found)
+
+
+def _one_file(info: Mapping[str, Any]) -> Accuracy:
+    der, disagreement = (Components(100.0, 0.0, 0.0, info[key]) for key in ("der", "label_disagreement"))
+    return Accuracy((FileScore("all", der, disagreement, info["min_cosine"], 1.0, ()),))

@@ -1,0 +1,103 @@
+"""The DIART pipeline: its configuration, DIART's recommended presets, and a stage ledger around its blocks."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from variants.errors import UserError
+from variants.exact.blocks import lean as lean_blocks
+
+# tau_active, rho_update, delta_new as DIART's README recommends them by corpus; the paper used those for DIHARD III.
+# "bundled" is what `python -m bench tune --corpus embedded-dev` found for the bundled models.
+PRESETS = {
+    "bundled": (0.504, 0.476, 0.830),
+    "dihard3": (0.555, 0.422, 1.517),
+    "ami": (0.507, 0.006, 1.057),
+    "voxconverse": (0.576, 0.915, 0.648),
+}
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """The paper's configuration: seconds for duration, step and latency; tau, rho, delta are DIART's thresholds."""
+
+    duration: float = 5.0
+    step: float = 0.25
+    latency: float = 3.0
+    tau: float = PRESETS["dihard3"][0]
+    rho: float = PRESETS["dihard3"][1]
+    delta: float = PRESETS["dihard3"][2]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step <= self.latency <= self.duration:
+            raise UserError(
+                f"step {self.step:g} s, latency {self.latency:g} s, duration {self.duration:g} s: "
+                "must be 0 < step <= latency <= duration"
+            )
+
+
+def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any, device: str = "cpu") -> Any:
+    """DIART's own configuration object for these settings."""
+    import torch
+    from diart import SpeakerDiarizationConfig
+
+    return SpeakerDiarizationConfig(
+        segmentation=segmentation,
+        embedding=embedding,
+        duration=settings.duration,
+        step=settings.step,
+        latency=settings.latency,
+        tau_active=settings.tau,
+        rho_update=settings.rho,
+        delta_new=settings.delta,
+        device=torch.device(device),
+    )
+
+
+def diart_pipeline(
+    settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False, device: str = "cpu"
+) -> Any:
+    """A stock `diart.SpeakerDiarization`, or one with the blocks of `variants.exact.blocks`."""
+    from diart import SpeakerDiarization
+
+    pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding, device))
+    return lean_blocks(pipeline) if lean else pipeline
+
+
+class StagedPipeline:
+    """A DIART pipeline with a stop-watch around its segmentation and its embedding block."""
+
+    def __init__(
+        self, settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False, device: str = "cpu"
+    ) -> None:
+        self.pipeline = diart_pipeline(settings, segmentation, embedding, lean, device)
+        self._spent: dict[str, float] = {}
+        self.pipeline.segmentation = self._timed("segmentation", self.pipeline.segmentation)
+        self.pipeline.embedding = self._timed("embedding", self.pipeline.embedding)
+
+    def _timed(self, stage: str, block: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            start = time.perf_counter()
+            output = block(*args)
+            self._spent[stage] = time.perf_counter() - start
+            return output
+
+        return call
+
+    def reset(self, shift: float = 0.0) -> None:
+        """Forget all speakers and buffers; `shift` seconds are added to the output's times."""
+        self.pipeline.reset()
+        self.pipeline.set_timestamp_shift(shift)
+
+    def __call__(self, chunk: Any) -> tuple[Any, dict[str, float]]:
+        """One chunk in, its labels (an Annotation) out, with the seconds of each stage; they sum to the whole."""
+        start = time.perf_counter()
+        ((labels, _),) = self.pipeline([chunk])
+        whole = time.perf_counter() - start
+        segmentation, embedding = self._spent["segmentation"], self._spent["embedding"]
+        return labels, {
+            "segmentation": segmentation,
+            "embedding": embedding,
+            "rest": whole - segmentation - embedding,
+        }

@@ -1,0 +1,267 @@
+"""The report's tables as cells of text, for the page and the summary alike, from a document (docs/report.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.statistics import noise_floor, show_interval, unbeaten, verdict
+
+from .document import KINDS, to_ratio
+from .paper import TABLE_III
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns called "paper" hold the paper's figures; those in `text` hold words, not figures."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: frozenset[str] = frozenset()
+
+
+def number(value: float | None, digits: int = 2, factor: float = 1.0) -> str:
+    """A figure, or a dash where there is none."""
+    return "–" if value is None else f"{factor * value:.{digits}f}"
+
+
+def der(doc: Json, accuracy: Json | None) -> str:
+    """A DER in %, a dash where there is none, or that an untrained segmentation leaves nothing to measure."""
+    if not (doc["conditions"] or {}).get("segmentation_trained", True):
+        return "not measured"
+    return number((accuracy or {}).get("der"))
+
+
+def interval(facts: Json | None) -> str:
+    """A ratio in % with its interval."""
+    return show_interval(to_ratio(facts)) if facts else "–"
+
+
+def points(increase: Json | None) -> str:
+    """A DER increase with its interval, in points; without the interval where it is not known."""
+    if increase is None or increase["points"] is None:
+        return "–"
+    bounds = [increase["low"], increase["high"]]
+    return f"{increase['points']:+.2f}" + ("" if None in bounds else " [{:+.2f}, {:+.2f}]".format(*bounds))
+
+
+def name(variant: Json) -> str:
+    """A variant's name, marked if it is untrained."""
+    return variant["name"] + ("" if variant["trained"] else " *")
+
+
+def measured(doc: Json, kind: str) -> list[tuple[Json, Json]]:
+    """(variant, its latency) of all that were measured."""
+    return [(v, v["latency"][kind]) for v in doc["variants"] if kind in v["latency"]]
+
+
+def table_iii(doc: Json) -> Table:
+    """The pipeline beside the paper's Table III."""
+    base = TABLE_III["Baseline"].latency
+    papers = {v["name"]: v["paper"] for v in doc["variants"]}
+    rows = []
+    for variant, latency in measured(doc, "pipeline"):
+        paper, above = variant["paper"] or {}, papers.get(variant["parent"]) or {}
+        both = paper and above
+        rows.append([
+            name(variant), der(doc, variant["accuracy"]), number(paper.get("der")),
+            f"{1000 * latency['mean_s']:.1f} ± {1000 * latency['std_s']:.1f}", number(paper.get("latency_s"), 1, 1000),
+            interval(latency["to_baseline"]), number(paper.get("latency_s"), 1, 100 / base), latency["verdict"],
+            interval(latency["to_parent"]), number(paper["latency_s"] / above["latency_s"] if both else None, 1, 100),
+            latency["parent_verdict"] if latency["to_parent"] else "–",
+            number(variant["size_mib"]), number(paper.get("size_mib")),
+        ])  # fmt: skip
+    columns = [
+        "variant", "DER, %", "paper", "mean ± std, ms", "paper", "% of baseline [95 %]", "paper",
+        "against the baseline", "% of parent [95 %]", "paper", "against the parent", "size, MiB", "paper",
+    ]  # fmt: skip
+    words = frozenset({"against the baseline", "against the parent"})
+    return Table("The pipeline beside the paper’s Table III", columns, rows, words)
+
+
+def model_only(doc: Json) -> Table:
+    """The embedding call alone."""
+    rows = [
+        [name(v), f"{1000 * x['mean_s']:.1f} ± {1000 * x['std_s']:.1f}", interval(x["to_baseline"]), x["verdict"],
+         interval(x["to_parent"]), x["parent_verdict"] if x["to_parent"] else "–"]
+        for v, x in measured(doc, "model-only")
+    ]  # fmt: skip
+    columns = ["variant", "mean ± std, ms", "% of baseline [95 %]", "against the baseline", "% of parent [95 %]",
+               "against the parent"]  # fmt: skip
+    return Table("The embedding call alone", columns, rows, frozenset({"against the baseline", "against the parent"}))
+
+
+def pareto(doc: Json) -> Table:
+    """Latency against accuracy, fastest first; "front": nothing measured is better in both. Then the paper's rows."""
+    points_ = []
+    for v, x in measured(doc, "pipeline"):
+        change = ((v["accuracy"] or {}).get("increase") or {}).get("points")
+        ratio = {"estimate": 1.0, "low": 1.0, "high": 1.0} if v["name"] == "baseline" else x["to_baseline"]
+        if change is not None and ratio is not None and v["trained"] and x["verdict"] != "control":
+            points_.append((ratio["estimate"], change, name(v), interval(ratio), points(v["accuracy"]["increase"])))
+    front = unbeaten((estimate, change) for estimate, change, *_ in points_)
+    rows = [[*cells, "yes" if (x, y) in front else ""] for x, y, *cells in sorted(points_)]
+    first = TABLE_III["Baseline"]
+    rows += [
+        [f"paper: {title}", number(row.latency / first.latency, 1, 100), f"{row.der - first.der:+.2f}", ""]
+        for title, row in TABLE_III.items()
+    ]
+    columns = ["variant", "pipeline, % of baseline [95 %]", "DER change, points [95 %]", "front"]
+    return Table("Latency and DER, fastest first, then the paper’s rows", columns, rows, frozenset({"front"}))
+
+
+def floor(doc: Json) -> Table:
+    """How far each model is from what its arithmetic alone would take."""
+    rows = [
+        [name(v), number(a["float32"], 2, 1e-9), number(a["int8"], 2, 1e-9), number(a["floor_s"], 1, 1000),
+         number(a["times_floor"])]
+        for v in doc["variants"] if (a := v.get("arithmetic"))  # older documents lack it
+    ]  # fmt: skip
+    columns = ["variant", "G operations in float32", "in int8", "floor, ms", "median, times the floor"]
+    return Table("The arithmetic floor of the embedding call on a chunk", columns, rows)
+
+
+def tails(doc: Json) -> Table:
+    """Percentiles of the rounds."""
+    keys = ("p50", "p90", "p95", "p99", "max")
+    rows = [
+        [v["name"], kind, str(len(x["rounds_s"])), *(number(x["percentiles_s"].get(key), 1, 1000) for key in keys)]
+        for kind in KINDS
+        for v, x in measured(doc, kind)
+    ]
+    return Table("Percentiles of the rounds, ms", ["variant", "kind", "rounds", *keys], rows, frozenset({"kind"}))
+
+
+def ledger(doc: Json) -> Table:
+    """Mean milliseconds by stage."""
+    stages = list(dict.fromkeys(stage for _, x in measured(doc, "pipeline") for stage in x["stages_s"]))
+    rows = [
+        [v["name"], *(number(x["stages_s"].get(s), 1, 1000) for s in stages), number(x["mean_s"], 1, 1000)]
+        for v, x in measured(doc, "pipeline")
+    ]
+    return Table("Stages of the pipeline, mean ms", ["variant", *stages, "whole"], rows)
+
+
+def footprint(doc: Json) -> Table:
+    """Size and memory."""
+    rows = [[v["name"], number(v["size_mib"]), number(v["memory_mib"], 1)] for v in doc["variants"]]
+    return Table("Saved size and peak memory, MiB", ["variant", "saved size", "peak memory"], rows)
+
+
+def creep(doc: Json) -> Table:
+    """Latency at the end of the run against its beginning; the twin's drift says what is noise."""
+    rows = []
+    for kind in KINDS:
+        found = measured(doc, kind)
+        twin = next((x["drift_to_baseline"] for v, x in found if x["verdict"] == "control"), None)
+        floor = noise_floor(to_ratio(twin) if twin else None)
+        for v, x in found:
+            against = x["drift_to_baseline"]
+            seen = verdict(to_ratio(against), floor) if against and x["verdict"] != "control" else "–"
+            judgement = {"slower": "creeps up", "faster": "creeps down"}.get(seen, seen)
+            rows.append([v["name"], kind, interval(x["drift"]), interval(against), judgement])
+    columns = ["variant", "kind", "its latency", "its ratio to the baseline", "judgement"]
+    caption = "The end of the run in % of its beginning (Theil–Sen slope, 95 %)"
+    return Table(caption, columns, rows, frozenset({"kind", "judgement"}))
+
+
+def accuracy(doc: Json) -> Table:
+    """DER, its components and its increase."""
+    rows = []
+    for v in doc["variants"]:
+        if (a := v["accuracy"]) is None:
+            continue
+        resolved = {True: "yes", False: "not resolved", None: "–"}[a["resolved"]]
+        changed = "–" if a["changed_chunks"] is None else str(a["changed_chunks"])
+        shares = [number(a[key]) for key in ("der", "missed", "false_alarm", "confusion")]
+        rows.append([name(v), *shares, points(a["increase"]), number(v["tolerance"]), resolved,
+                     number(a["disagreement"]), number(a["min_cosine"], 6), changed])  # fmt: skip
+    columns = ["variant", "DER, %", "missed", "false alarm", "confusion", "increase, points [95 %]", "tolerance",
+               "resolved", "disagreement, %", "min. cosine", "changed chunks"]  # fmt: skip
+    return Table("DER and what it is made of", columns, rows, frozenset({"resolved"}))
+
+
+def by_file(doc: Json) -> Table:
+    """DER of each file."""
+    scored = [(v, v["accuracy"]["by_file"]) for v in doc["variants"] if v["accuracy"] and v["accuracy"]["by_file"]]
+    files = list(dict.fromkeys(file for _, files in scored for file in files))
+    rows = [[name(v), *(number(found.get(file)) for file in files)] for v, found in scored]
+    return Table("DER by file, %", ["variant", *files], rows)
+
+
+def history(doc: Json, last: int = 5) -> Table:
+    """Ratios of the last stored runs beside this one's; a verdict on this run against the latest of them."""
+    runs = doc["history"][-last:]
+    ratios = [{(r["kind"], r["variant"]): r for r in run["ratios"]} for run in runs]
+    mine = {(kind, v["name"]): x["to_baseline"] for kind in KINDS for v, x in measured(doc, kind) if x["to_baseline"]}
+    rows = []
+    for key in dict.fromkeys([*mine, *(key for run in ratios for key in run)]):
+        judged = (ratios[-1].get(key) or {}).get("now") or "–"
+        rows.append([key[1], key[0], *(interval(run.get(key)) for run in ratios), interval(mine.get(key)), judged])
+    columns = ["variant", "kind", *(f"{run['label']}, {when(run)}" for run in runs), f"this run, {when(doc)}",
+               "this against the one before"]  # fmt: skip
+    caption = "Latency in % of the same run’s baseline [95 %]"
+    return Table(caption, columns, rows, frozenset({"kind", "this against the one before"}))
+
+
+def when(run: Json) -> str:
+    """Date and time to the minute."""
+    return str(run["made"])[:16].replace("T", " ")
+
+
+def gate(doc: Json) -> Table:
+    """The gate's verdicts."""
+    rows = []
+    for row in doc["gate"] or []:
+        change = [row.get(key) for key in ("change", "low", "high")]
+        bounds = (
+            "" if change[1] is None else f" [{change[1]:+.1f}, {'∞' if change[2] is None else f'{change[2]:+.1f}'}]"
+        )
+        words = [str(row.get(key) or "–") for key in ("variant", "kind", "against", "verdict", "why")]
+        rows.append([*words[:3], "–" if change[0] is None else f"{change[0]:+.1f}{bounds}", *words[3:]])
+    columns = ["variant", "kind", "against", "change, %", "verdict", "why"]
+    return Table("Verdicts of the gate", columns, rows, frozenset({"kind", "against", "verdict", "why"}))
+
+
+def claims(doc: Json) -> Table:
+    """The paper's findings."""
+    rows = [[claim["paper"], claim["here"], claim["judgement"]] for claim in doc["claims"]]
+    columns = ["the paper’s claim", "this run", "judgement"]
+    return Table("The paper’s claims", columns, rows, frozenset(columns))
+
+
+def turns(doc: Json) -> Table:
+    """Each track of the timeline in figures."""
+    found = doc["timeline"] or {"tracks": []}
+    rows = [
+        [", ".join(track["names"]), str(len({speaker for *_, speaker in track["turns"]})), str(len(track["turns"])),
+         number(sum(end - start for start, end, _ in track["turns"]), 1)]
+        for track in found["tracks"]
+    ]  # fmt: skip
+    return Table("The tracks in figures", ["said by", "speakers", "turns", "seconds of speech"], rows)
+
+
+def conditions(doc: Json) -> Table:
+    """Machine, threads, models, corpus and settings."""
+    found = doc["conditions"] or {}
+    machine, settings = found.get("machine", {}), found.get("settings", {})
+    facts = {
+        "CPU": machine.get("cpu"),
+        "vector instructions": ", ".join(machine.get("flags", [])) or None,
+        "physical cores": machine.get("cores"),
+        "frequency governor": machine.get("governor"),
+        "load averages at the end": ", ".join(str(load) for load in machine.get("load", [])) or None,
+        "system": machine.get("system"),
+        "torch, ONNX Runtime": f"{machine['torch']}, {machine['onnxruntime']}" if "torch" in machine else None,
+        "threads": found.get("threads"),
+        "pinned to CPUs": ", ".join(str(cpu) for cpu in found.get("cpus", [])) or None,
+        "embedding": found.get("embedding"),
+        "segmentation": found.get("segmentation"),
+        "timed on": ", ".join(found.get("timed_on", [])) or None,
+        "scored on": ", ".join(found.get("scored_on", [])) or "nothing",
+        "pipeline": ", ".join(f"{key} {value:g}" for key, value in settings.items()) or None,
+    }
+    rows = [[key, str(value)] for key, value in facts.items() if value is not None] if found else []
+    return Table("What the figures rest on", ["", "in this run"], rows, frozenset({"in this run"}))

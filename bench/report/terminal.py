@@ -1,0 +1,285 @@
+"""The tables at the end of `pytest bench`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+import variants
+from bench.accuracy.der import Accuracy, Turn, rate
+from bench.history.compare import compare_table
+from bench.latency.floor import Floor
+from bench.latency.results import TWIN, Kind, Latency
+from bench.latency.threads import Threads
+from bench.statistics import Ratio, show_interval, unbeaten
+
+from .claims import Claim, answer, claims
+from .paper import TABLE_III
+
+WIDTH = 200
+TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that one run found out."""
+
+    kinds: Mapping[str, Kind]
+    accuracy: Mapping[str, Accuracy]
+    sizes: Mapping[str, float | None]
+    memory: Mapping[str, float | None]
+    trained: Mapping[str, bool]
+    skipped: Mapping[str, str]
+    notes: list[str]
+    conditions: Mapping[str, Any]
+    compared: Mapping[str, Any]  # stored runs by the time of their making
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
+    references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file
+
+
+def render(findings: Findings, width: int = WIDTH) -> str:
+    """The report as text: latency by kind, accuracy, stages, claims, notes and the answer."""
+    parts: list[Any] = [latency_table(findings, kind) for kind in findings.kinds]
+    if findings.accuracy:
+        parts += [accuracy_table(findings), file_table(findings)]
+    if findings.floors:
+        parts.append(floor_table(findings))
+    pipeline = findings.kinds.get("pipeline")
+    if pipeline is not None:
+        parts.append(stage_table(pipeline))
+        if findings.accuracy:
+            parts.append(pareto_table(findings))
+        parts.append(claims_table(claims(pipeline, findings.accuracy, findings.sizes, findings.trained)))
+    for made, saved in findings.compared.items():
+        columns = ["kind", "variant", "then: % of its baseline [95 %]", "now: % of baseline [95 %]", "now against then"]
+        table = _table(f"Compared with the run of {made}", columns)
+        parts.append(compare_table(saved, findings.kinds, findings.conditions, table))
+    parts += [Text(note) for note in [caption(findings), *notes(findings)]]
+    tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
+    parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(Group(*parts))
+    return capture.get()
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def latency_table(findings: Findings, kind: str) -> Table:
+    """One kind in the shape of the paper's Table III; beside the pipeline's figures stand the paper's own."""
+    paper = kind == "pipeline"
+    columns = [
+        "variant", "DER %", "paper", "mean ms", "std", "paper", "% of baseline [95 %]", "paper", "verdict",
+        "% of parent [95 %]", "paper", "verdict", "MiB", "paper",
+    ]  # fmt: skip
+    table = _table(f"Latency, {kind}", [column for column in columns if paper or column != "paper"])
+    for name, latency in findings.kinds[kind].latencies.items():
+        entry = variants.get(name)
+        row = TABLE_III.get(entry.paper or "")
+        above = TABLE_III.get((variants.get(entry.parent).paper if entry.parent else None) or "")
+        accuracy = findings.accuracy.get(name)
+        cells = [
+            _der(accuracy, findings),
+            _number(row.der if row else None) if paper else None,
+            _number(1000 * latency.mean, 1),
+            _number(1000 * latency.std, 1),
+            _number(1000 * row.latency if row else None, 1) if paper else None,
+            show_interval(latency.to_baseline),
+            _number(100 * row.latency / TABLE_III["Baseline"].latency if row else None, 1) if paper else None,
+            latency.verdict,
+            show_interval(latency.to_parent),
+            _number(100 * row.latency / above.latency if row and above else None, 1) if paper else None,
+            latency.parent_verdict if latency.to_parent else "-",
+            _number(findings.sizes.get(name)),
+            _number(row.size if row else None) if paper else None,
+        ]
+        mark = "" if findings.trained.get(name, True) else " *"
+        table.add_row(name + mark, *(cell for cell in cells if cell is not None))
+    return table
+
+
+def _der(accuracy: Accuracy | None, findings: Findings) -> str:
+    """A DER in %, a dash where there is none, or that an untrained segmentation leaves nothing to measure."""
+    if not findings.conditions.get("segmentation_trained", True):
+        return "not measured"
+    return _number(accuracy.der if accuracy else None)
+
+
+def accuracy_table(findings: Findings) -> Table:
+    """DER with its components, its increase, and what DER on a few files cannot see."""
+    table = _table(
+        "Accuracy",
+        ["variant", "DER %", "missed", "false al.", "confusion", "increase [95 %]", "tolerance", "resolved",
+         "disagreement %", "min cosine", "changed chunks"],
+    )  # fmt: skip
+    baseline = findings.accuracy.get("baseline")
+    for name, accuracy in findings.accuracy.items():
+        increase = accuracy.increase_over(baseline) if baseline else None
+        tolerance = variants.get(name).tolerance
+        table.add_row(
+            name + ("" if findings.trained.get(name, True) else " *"),
+            _number(accuracy.der),
+            *(_number(accuracy.share(kind)) for kind in ("missed", "false_alarm", "confusion")),
+            "-" if increase is None else f"{increase.points:+.2f} [{increase.low:+.2f}, {increase.high:+.2f}]",
+            f"{tolerance:.2f}",
+            "-" if increase is None else "yes" if increase.resolved(tolerance) else "not resolved",
+            f"{accuracy.disagreement:.2f}",
+            f"{accuracy.cosine:.6f}",
+            str(len(accuracy.changed)),
+        )
+    return table
+
+
+def file_table(findings: Findings) -> Table:
+    """DER of each file, in %."""
+    files = [file.name for file in next(iter(findings.accuracy.values())).files]
+    table = _table("DER % by file", ["variant", *files])
+    for name, accuracy in findings.accuracy.items():
+        table.add_row(name, *("-" if f.der is None else f"{rate([f.der]):.2f}" for f in accuracy.files))
+    return table
+
+
+def stage_table(pipeline: Kind) -> Table:
+    """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
+    table = _table(
+        "Stages of the pipeline, mean ms",
+        ["variant", "segmentation", "embedding", "rest", "sum", "p50", "p90", "p99", "max"],
+    )
+    for name, latency in pipeline.latencies.items():
+        stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
+        tails = [latency.percentiles[p] for p in ("p50", "p90", "p99", "max")]
+        table.add_row(name, *(_number(None if x is None else 1000 * x, 1) for x in [*stages, sum(stages), *tails]))
+    return table
+
+
+def floor_table(findings: Findings) -> Table:
+    """How far each model is from what its arithmetic alone would take, by its median."""
+    speed = next(iter(findings.floors.values())).peak
+    table = _table(
+        f"Arithmetic floor, model-only: {speed.float32 / 1e9:.0f} G operations/s, in int8 {speed.int8 / 1e9:.0f}",
+        ["variant", "G float32 a chunk", "G int8", "floor ms", "p50 ms", "times the floor"],
+    )
+    for name, floor in findings.floors.items():
+        median = findings.kinds["model-only"].latencies[name].percentiles["p50"]
+        table.add_row(
+            name,
+            *(_number(count / 1e9) for count in floor.operations),
+            _number(1000 * floor.seconds, 1),
+            _number(1000 * median if median is not None else None, 1),
+            _number(median / floor.seconds if median is not None else None),
+        )
+    return table
+
+
+def pareto_table(findings: Findings) -> Table:
+    """Latency against accuracy, fastest first; "front": nothing measured here is better in both. Then the paper's."""
+    table = _table("Latency x DER", ["variant", "pipeline, % of baseline [95 %]", "DER change, points", "front"])
+    baseline, points = findings.accuracy.get("baseline"), []
+    for name, latency in findings.kinds["pipeline"].latencies.items():
+        accuracy = findings.accuracy.get(name)
+        increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+        ratio = Ratio(1.0, 1.0, 1.0, 0) if name == "baseline" else latency.to_baseline
+        if increase is not None and ratio is not None and findings.trained.get(name, True) and name != TWIN:
+            points.append((ratio.estimate, increase.points, name, ratio))
+    front = unbeaten((estimate, change) for estimate, change, *_ in points)
+    for estimate, change, name, ratio in sorted(points):
+        table.add_row(name, show_interval(ratio), f"{change:+.2f}", "yes" if (estimate, change) in front else "")
+    first = TABLE_III["Baseline"]
+    for title, row in TABLE_III.items():
+        share, change = 100 * row.latency / first.latency, row.der - first.der
+        table.add_row(f"paper: {title}", f"{share:.1f}", f"{change:+.2f}", "")
+    return table
+
+
+def claims_table(judged: list[Claim]) -> Table:
+    """The paper's findings, one by one."""
+    table = _table("The paper's claims", ["claim", "this run", "judgement"])
+    for claim in judged:
+        table.add_row(claim.paper, claim.here, claim.judgement)
+    return table
+
+
+def caption(findings: Findings) -> str:
+    """What the tables rest on."""
+    conditions = findings.conditions
+    machine, settings = conditions["machine"], conditions["settings"]
+    parts = [
+        f"embedding: {conditions['embedding']}",
+        f"segmentation: {conditions['segmentation']}",
+        f"chunk {settings['duration']:g} s, step {settings['step']:g} s, latency {settings['latency']:g} s, "
+        f"tau {settings['tau']:g}, rho {settings['rho']:g}, delta {settings['delta']:g}",
+    ]
+    if findings.accuracy:
+        parts.append(f"scored on {', '.join(conditions['scored_on'])}")
+    if findings.kinds:
+        threads = Threads(conditions["threads"], tuple(conditions["cpus"]))
+        parts.append(f"timed on {', '.join(conditions['timed_on'])}")
+        parts.append(f"{machine['cpu']} ({', '.join(machine['flags'])}), {threads}")
+    return "\n" + "; ".join(parts) + "."
+
+
+def notes(findings: Findings) -> list[str]:
+    """What the reader must know to read the tables right."""
+    lines = list(findings.notes)
+    if not all(findings.trained.values()):
+        lines.append("* an untrained student: only its cost means anything, its DER does not.")
+    for kind, result in findings.kinds.items():
+        twin = result.twin
+        if twin is None:
+            lines.append(f"{kind}: no control was measured, so nothing can be told from noise.")
+            continue
+        reached = "" if twin.half_width <= TWIN_TARGET else f", wider than the {TWIN_TARGET:.0%} of a quiet machine"
+        lines.append(
+            f"{kind}: {twin.rounds} rounds; the control ({TWIN}) shows {show_interval(twin)} % of the baseline "
+            f"(half-width {twin.half_width:.1%}{reached}); differences up to {result.floor:.1%} are noise here."
+        )
+        if result.unquiet:
+            lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
+        lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]
+    lines += [f"skipped {name}: {reason}" for name, reason in findings.skipped.items()]
+    return lines
+
+
+def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> dict[str, Any]:
+    """What pytest-benchmark keeps beside its own statistics, as plain JSON values."""
+    accuracy, baseline = findings.accuracy.get(name), findings.accuracy.get("baseline")
+    increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+    floor = findings.floors.get(name)
+    return {
+        "variant": name,
+        "mean_s": latency.mean,
+        "std_s": latency.std,
+        **{f"{key}_s": value for key, value in latency.percentiles.items()},
+        "real_time_factor": latency.mean / step,
+        "stages_s": latency.stages,
+        "ratio_to_baseline": _ratio_facts(latency.to_baseline),
+        "ratio_to_parent": _ratio_facts(latency.to_parent),
+        "verdict": latency.verdict,
+        "operations": floor.operations._asdict() if floor else None,
+        "peak_operations_per_s": floor.peak._asdict() if floor else None,
+        "size_mib": findings.sizes.get(name),
+        "memory_mib": findings.memory.get(name),
+        "trained": findings.trained.get(name, True),
+        "der": accuracy.der if accuracy else None,
+        "der_increase": increase.points if increase else None,
+        "label_disagreement": accuracy.disagreement if accuracy else None,
+        "min_cosine": accuracy.cosine if accuracy else None,
+    }
+
+
+def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
+    return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""A session. In: the command line. Out: models, corpus, rounds and scores, each made once when asked for."""

@@ -1,0 +1,124 @@
+"""The command line of `pytest bench`, and the settings made from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import variants
+from bench.pipeline.staged import PRESETS, PipelineSettings
+from variants import UserError
+
+QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that a run depends on besides the code and the machine."""
+
+    embedding: str
+    segmentation: str
+    segmentation_variant: str | None
+    trust: bool
+    threads: int
+    settings: PipelineSettings
+    corpus: Path | None
+    files: tuple[str, ...] | None
+    collar: float
+    skip_overlap: bool
+    accuracy: str
+    budget: float
+    seed: int
+
+
+def add_options(add: Callable[..., Any]) -> None:
+    """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
+    add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows and the fastest)")
+    add(
+        "--embedding",
+        default="bundled",
+        metavar="MODEL",
+        help="bundled, a pyannote checkpoint, or a Hugging Face id",
+    )
+    add(
+        "--segmentation",
+        default="bundled",
+        metavar="MODEL",
+        help="the same, or 'oracle': the reference itself",
+    )
+    add(
+        "--segmentation-variant",
+        metavar="NAME",
+        help="variant of the segmentation model to run beside all but the baseline and its twin",
+    )
+    add(
+        "--trust-checkpoint",
+        action="store_true",
+        help="let a local checkpoint import and unpickle what it names",
+    )
+    add("--threads", type=int, default=1, metavar="N", help="threads of every runtime, pinned (default: 1)")
+    add(
+        "--preset",
+        choices=sorted(PRESETS),
+        help="tau, rho and delta: DIART's own for a corpus (the paper: dihard3), or bundled (default for these models)",
+    )
+    add("--tau", type=float, help="tau_active, the speaker activity threshold")
+    add("--rho", type=float, help="rho_update, the share of activity that updates a speaker")
+    add("--delta", type=float, help="delta_new, the distance that makes a new speaker")
+    add("--chunk", type=float, default=5.0, metavar="S", help="chunk duration in seconds (default: 5)")
+    add("--step", type=float, default=0.25, metavar="S", help="seconds between chunks (default: 0.25)")
+    add("--latency", type=float, default=3.0, metavar="S", help="algorithmic latency in seconds (default: 3)")
+    add(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="folder of audio with RTTM, or sample, embedded-dev, embedded-test (default: sample and embedded-test)",
+    )
+    add("--files", metavar="A,B", help="names of the corpus' files to use")
+    add("--collar", type=float, default=0.0, metavar="S", help="collar in seconds, in all (default: 0)")
+    add("--skip-overlap", action="store_true", help="do not score overlapped speech")
+    add(
+        "--accuracy",
+        choices=["quick", "full", "off"],
+        default="quick",
+        help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
+    )
+    add(
+        "--budget",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds to measure each kind for (default: 60)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
+
+
+def parse(get: Callable[[str], Any]) -> Options:
+    """Options from a look-up by name; UserError for values that make no sense."""
+    bundled = get("embedding") == "bundled" and get("segmentation") in ("bundled", "oracle")
+    tau, rho, delta = PRESETS[get("preset") or ("bundled" if bundled else "dihard3")]
+    chosen = [given if given is not None else preset for given, preset in
+              ((get("tau"), tau), (get("rho"), rho), (get("delta"), delta))]  # fmt: skip
+    if get("collar") < 0 or get("budget") < 0:
+        raise UserError("--collar and --budget must not be negative")
+    other = get("segmentation_variant")
+    if other is not None:
+        other = variants.get(other, "segmentation").name
+        if get("segmentation") == "oracle":
+            raise UserError("--segmentation-variant: an oracle is no model and has no variants")
+    files = get("files")
+    return Options(
+        embedding=get("embedding"),
+        segmentation=get("segmentation"),
+        segmentation_variant=other,
+        trust=get("trust_checkpoint"),
+        threads=get("threads"),
+        settings=PipelineSettings(get("chunk"), get("step"), get("latency"), *chosen),
+        corpus=get("corpus"),
+        files=tuple(name.strip() for name in files.split(",") if name.strip()) if files else None,
+        collar=get("collar"),
+        skip_overlap=get("skip_overlap"),
+        accuracy=get("accuracy"),
+        budget=get("budget"),
+        seed=get("seed"),
+    )

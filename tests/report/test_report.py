@@ -1,0 +1,183 @@
+"""The tables as text, from results made by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.history.compare import differing_conditions, judge, stored_ratios
+from bench.latency.floor import Floor, Operations
+from bench.latency.interleave import Measurement, Rounds
+from bench.latency.results import summarize
+from bench.report.terminal import Findings, extra_info, render
+from bench.statistics import Ratio
+
+NAMES = ["baseline", "baseline-twin", "distilled", "distilled-int8"]
+CONFUSION = {"baseline": 5.0, "baseline-twin": 5.0, "distilled": 6.0, "distilled-int8": 9.0}  # seconds of 50
+SPEED = {"baseline": 1.0, "baseline-twin": 1.0, "distilled": 0.9, "distilled-int8": 0.6}
+
+
+def rounds(factor: float) -> Rounds:
+    """Eight blocks of three rounds at `factor` times 60, 61, 62 ms."""
+    seconds = [factor * (0.060 + 0.001 * (i % 3)) for i in range(24)]
+    stages = [{"segmentation": 0.2 * s, "embedding": 0.7 * s, "rest": 0.1 * s} for s in seconds]
+    return Rounds(seconds, stages, [i // 3 for i in range(24)])
+
+
+def accuracy(confusion: float) -> Accuracy:
+    """Two files of 50 s of speech each, with some confusion."""
+    file = FileScore("talk", Components(50, 1, 2, confusion), Components(50, 0, 0, confusion), 0.9, 0.99, (1.25,))
+    return Accuracy((file, replace(file, name="meeting")))
+
+
+@pytest.fixture
+def findings() -> Findings:
+    measurement = Measurement({name: rounds(SPEED[name]) for name in NAMES}, {"broken": "ValueError: no"}, unquiet=2)
+    parents = {"baseline-twin": "baseline", "distilled": "baseline", "distilled-int8": "distilled"}
+    kind = summarize(measurement, parents)
+    conditions = {
+        "machine": {"cpu": "Test CPU", "flags": ["avx2"]}, "threads": 1, "cpus": [0], "embedding": "bundled embedding",
+        "segmentation": "bundled segmentation", "timed_on": ["talk"], "scored_on": ["talk", "meeting"],
+        "settings": {"duration": 5, "step": 0.25, "latency": 3, "tau": 0.5, "rho": 0.4, "delta": 1.5},
+    }  # fmt: skip
+    return Findings(
+        kinds={"model-only": kind, "pipeline": kind},
+        accuracy={name: accuracy(CONFUSION[name]) for name in NAMES},
+        sizes=dict.fromkeys(NAMES, 16.62),
+        memory={},
+        trained={name: name != "distilled" for name in NAMES},
+        skipped={"openvino": "needs openvino"},
+        notes=["bad.wav: unreadable audio"],
+        conditions=conditions,
+        compared={},
+        floors={"baseline": Floor(Operations(6_100_000_000), Operations(2e11, 8e11))},
+    )  # fmt: skip
+
+
+def row(text: str, title: str, name: str) -> str:
+    """The line of variant `name` in the table `title`."""
+    return next(line for line in text.split(title, 1)[1].splitlines() if line.split()[:1] == [name])
+
+
+def test_paper_stands_beside_our_figures(findings: Findings) -> None:
+    text = render(findings)
+    distilled = row(text, "Latency, pipeline", "distilled")
+    # paper: DER 49.73, 58.7 ms, 90.2 % of the baseline; here: (1 + 2 + 6) / 50 = 18 %, 0.9 x 61 ms, 90 %
+    assert distilled.split()[:9] == ["distilled", "*", "18.00", "49.73", "54.9", "0.8", "58.7", "90.0", "[90.0,"]
+    assert distilled.split()[9:12] == ["90.0]", "90.2", "faster"] and distilled.split()[-2:] == ["16.62", "13.61"]
+    int8 = row(text, "Latency, pipeline", "distilled-int8")
+    assert "66.7 [66.7, 66.7]" in int8 and int8.count("faster") == 2  # of the parent: 0.6 / 0.9
+    assert "91.9" in int8.split()  # the paper's: 54.0 / 58.7
+    model_only = row(text, "Latency, model-only", "distilled")
+    assert "54.9" in model_only and "58.7" not in model_only  # the paper measured the pipeline only
+
+
+def test_nothing_is_cut_off(findings: Findings) -> None:
+    assert "…" not in render(findings)
+
+
+def test_floor(findings: Findings) -> None:
+    text = render(findings)
+    assert "200 G operations/s, in int8 800" in text
+    # 6.1 G at 200 G a second; its median round takes 61 ms
+    assert row(text, "Arithmetic floor", "baseline").split() == ["baseline", "6.10", "0.00", "30.5", "61.0", "2.00"]
+
+
+def test_pareto_has_the_paper_in_it_and_only_the_unbeaten_on_the_front(findings: Findings) -> None:
+    text = render(findings)
+    assert row(text, "Latency x DER", "baseline").split()[-1] == "yes"
+    assert "baseline-twin" not in text.split("Latency x DER")[1].split("The paper's claims")[0]
+    # Table III: 0.058739 s of 0.065127, DER 49.73 against 44.86
+    paper = next(line for line in text.splitlines() if line.startswith(" paper: knowledge distillation"))
+    assert paper.split()[-2:] == ["90.2", "+4.87"]
+    # 8 points for 40 % less time: neither beats the other; the untrained one has no place
+    assert row(text, "Latency x DER", "distilled-int8").split()[-2:] == ["+8.00", "yes"]
+    assert " distilled " not in text.split("Latency x DER")[1].split("The paper's claims")[0]
+    free = replace(findings, accuracy=findings.accuracy | {"distilled-int8": findings.accuracy["baseline"]})
+    assert row(render(free), "Latency x DER", "baseline").split()[-1] == "+0.00"
+    assert row(render(free), "Latency x DER", "distilled-int8").split()[-1] == "yes"
+
+
+def test_accuracy_and_stages(findings: Findings) -> None:
+    text = render(findings)
+    int8 = row(text, "Accuracy", "distilled-int8")
+    # confusion 9 of 50 s against 5 of 50 s: 8 points more, in either file
+    assert "24.00" in int8 and "+8.00 [+8.00, +8.00]" in int8 and "0.900000" in int8
+    stages = row(text, "Stages of the pipeline", "baseline").split()
+    assert stages[1:5] == ["12.2", "42.7", "6.1", "61.0"]  # 20, 70 and 10 % of 61 ms
+    assert stages[7] == "-"  # p99 of 24 rounds
+
+
+def test_notes_and_answer(findings: Findings) -> None:
+    text = " ".join(render(findings).split())
+    for expected in (
+        "Test CPU (avx2), 1 thread, pinned to CPU 0", "scored on talk, meeting", "bad.wav: unreadable audio",
+        "skipped openvino: needs openvino", "* an untrained student", "pipeline: broken failed: ValueError: no",
+        "2 times the process did not get quiet", "differences up to 0.0% are noise here",
+        "Answer: none within tolerance is distinguishable from the baseline. Faster, but left out: "
+        "distilled (untrained), distilled-int8 (DER +8.00 points).",
+    ):  # fmt: skip
+        assert expected in text
+
+
+def test_extra_info(findings: Findings) -> None:
+    info = extra_info(findings.kinds["pipeline"].latencies["distilled-int8"], findings, "distilled-int8", step=0.25)
+    assert info["ratio_to_baseline"]["estimate"] == pytest.approx(0.6)
+    assert info["ratio_to_parent"]["estimate"] == pytest.approx(0.6 / 0.9)
+    assert info["real_time_factor"] == pytest.approx(0.6 * 0.061 / 0.25)
+    assert info["der"] == pytest.approx(24) and info["der_increase"] == pytest.approx(8)
+    assert info["p99_s"] is None and info["max_s"] == pytest.approx(0.6 * 0.062)
+
+
+def stored(cpu: str = "Test CPU") -> dict[str, Any]:
+    ratio = {"estimate": 0.7, "low": 0.69, "high": 0.71}
+    return {
+        "benchmarks": [
+            {
+                "group": "pipeline",
+                "stats": {"rounds": 24},
+                "extra_info": {"variant": "distilled", "ratio_to_baseline": ratio},
+            },
+            {"group": None, "stats": {}, "extra_info": {}},  # somebody else's benchmark
+        ],
+        "diartbench": {
+            "machine": {"cpu": cpu}, "threads": 1, "embedding": "bundled embedding",
+            "segmentation": "bundled segmentation",
+            "settings": {"duration": 5, "step": 0.25, "latency": 3, "tau": 0.5, "rho": 0.4, "delta": 1.5},
+        },
+    }  # fmt: skip
+
+
+def test_stored_run_on_the_same_machine_is_judged(findings: Findings) -> None:
+    text = render(replace(findings, compared={"2026-01-01": stored()}))
+    line = next(line for line in text.split("Compared with")[1].splitlines() if " distilled " in line)
+    assert "70.0 [69.0, 71.0]" in line and "90.0 [90.0, 90.0]" in line and "higher" in line
+
+
+def test_stored_run_of_another_machine_is_not(findings: Findings) -> None:
+    text = render(replace(findings, compared={"2026-01-01": stored("Other CPU")})).split("Compared with")[1]
+    assert "no verdict" in text and "CPU: Other CPU then, Test CPU now" in text
+    line = next(line for line in text.splitlines() if " distilled " in line)
+    assert line.split()[-1] == "-"
+
+
+def test_foreign_json_has_no_ratios() -> None:
+    assert list(stored_ratios({"benchmarks": [{"name": "x"}]})) == []
+    assert differing_conditions({}, {}) == ["it does not say on what it was measured"]
+
+
+def test_only_the_settings_that_differ_are_named() -> None:
+    common = {"threads": "1", "embedding": "e", "segmentation": "s", "machine": {"cpu": "c"}}
+    then, now = (common | {"settings": {"step": step, "latency": 3.0}} for step in (0.25, 0.5))
+    assert differing_conditions({"diartbench": then}, now) == ["step: 0.25 then, 0.5 now"]
+    assert differing_conditions({"diartbench": common}, common | {"settings": {"step": 0.5}}) == [
+        "step: None then, 0.5 now"
+    ]
+
+
+def test_judge_by_whether_intervals_meet() -> None:
+    middle = Ratio(1.0, 0.9, 1.1, 10)
+    assert judge(middle, Ratio(1.3, 1.2, 1.4, 10)) == "higher"
+    assert judge(middle, Ratio(0.8, 0.7, 0.85, 10)) == "lower"
+    assert judge(middle, Ratio(1.2, 1.1, 1.4, 10)) == "same within intervals"

@@ -1,0 +1,64 @@
+"""Chunks of speech by which ranges of activations are found, and where they came from."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from variants.errors import UserError
+from variants.paper.onnx import FRAMES, SAMPLES
+
+DEV = Path(__file__).parents[2] / "bench" / "corpus" / "embedded" / "dev"  # data of the same distribution, not code
+RATE, FLOOR, SPEAKERS = 16_000, 1e-8, 3  # of samples; DIART's least weight, and its rows of a chunk
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Chunks that follow one another: waveforms (chunks, 1, samples) and weights (chunks, `SPEAKERS`, frames).
+
+    digest: SHA-256 of the audio and its references.
+    """
+
+    waveforms: np.ndarray
+    weights: np.ndarray
+    digest: str
+
+    def notes(self) -> dict[str, str]:
+        """What a quantised file says of it."""
+        seconds = self.waveforms.shape[-1] / RATE
+        return {"calibration_sha256": self.digest, "calibration_chunks": f"{len(self.weights)} of {seconds:g} s"}
+
+
+@functools.cache
+def calibration(folder: Path = DEV) -> Calibration:
+    """All chunks with speech of the conversations in `folder` (audio with RTTM); weights: who speaks, by the RTTM.
+
+    Where fewer than `SPEAKERS` speak in a chunk, they take turns in its rows.
+    Raises UserError for a folder without conversations, or without speech in any.
+    """
+    from variants.training.data import DataError, read_conversations
+
+    waveforms, weights, digest = [], [], hashlib.sha256()
+    try:
+        conversations = read_conversations(folder)
+    except DataError as error:
+        raise UserError(f"calibration: {error}") from None
+    for conversation in conversations:
+        path = conversation.audio.path
+        digest.update(path.read_bytes() + path.with_suffix(".rttm").read_bytes())
+        waveform = conversation.audio.read()
+        for first in range(0, len(waveform) - SAMPLES + 1, SAMPLES):
+            frames = (first + np.arange(FRAMES) * SAMPLES / FRAMES) / RATE
+            active: dict[str, np.ndarray] = {}
+            for turn in conversation.turns:
+                spoken = active.setdefault(turn.speaker, np.full(FRAMES, FLOOR, np.float32))
+                spoken[(frames >= turn.start) & (frames < turn.end)] = 1
+            rows = [row for row in active.values() if row.max() == 1]
+            if rows:
+                waveforms.append(waveform[None, first : first + SAMPLES])
+                weights.append(np.resize(np.stack(rows), (SPEAKERS, FRAMES)))
+    if not waveforms:
+        raise UserError(f"calibration: no speech in {folder} for {SAMPLES / RATE:g} s: give some with RTTM")
+    return Calibration(np.stack(waveforms), np.stack(weights), digest.hexdigest())

@@ -1,0 +1,1 @@
+"""The rows of the DIART paper's Table III: student, prunings, fusion, dynamic int8, ONNX. Model in, model out."""

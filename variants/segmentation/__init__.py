@@ -1,0 +1,1 @@
+"""Variants of the segmentation model, for `--segmentation-variant` and whole-pipeline variants. Model in, model out."""
