@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyannote.audio.models.embedding  # now: pytester forgets what its runs import, and these fail the second time
+import pyannote.audio.models.segmentation  # noqa: F401
 import pytest
 import soundfile
 import torch

@@ -4,8 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +13,17 @@ import torch
 from torch import nn
 
 import variants
+from bench import pipeline
 from bench.corpus import Recording
+from variants.files import write_atomically
 
 from .der import Accuracy, Components, FileScore
 
-CODE = ("accuracy/der.py", "pipeline/chunks.py", "pipeline/diarize.py", "pipeline/oracle.py", "pipeline/staged.py")
+CODE = (  # of what results rest on
+    Path(__file__).parent,
+    Path(pipeline.__file__).parent,
+    Path(variants.__file__).parent,
+)
 PACKAGES = ("torch", "diart", "pyannote.audio", "pyannote.core", "pyannote.metrics", "onnxruntime")
 
 
@@ -43,29 +47,15 @@ def model_digest(model: Any) -> str | None:
 
 
 def code_digest() -> str:
-    """SHA-256 of the code and the versions of the packages that results depend on."""
-    here, there = Path(__file__).parents[1], Path(variants.__file__).parent
-    sources = [here / name for name in CODE] + sorted(there.rglob("*.py"))
-    return digest(*(source.read_bytes() for source in sources), [(name, version(name)) for name in PACKAGES])
+    """SHA-256 of the code in the folders of `CODE`, at any depth, and of the packages' versions."""
+    sources = [source for folder in CODE for source in sorted(folder.rglob("*.py"))]
+    versions = [(name, version(name)) for name in PACKAGES]
+    return digest(*(part for source in sources for part in (source.name, source.read_bytes())), versions)
 
 
 def recording_digest(recording: Recording) -> str:
     """SHA-256 of a recording's audio file, reference and UEM."""
     return digest(recording.path.read_bytes(), str(recording.reference), str(recording.uem))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is either there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)  # as any other file, not only for this user
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def load(folder: Path, key: str) -> Accuracy | None:

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 import variants
-from bench.accuracy.cache import write_atomically
 from bench.latency.interleave import BLOCK
 from variants import UserError
+from variants.files import write_atomically
 
 from .plugin import BUDGET
 from .selfcheck import SAME, SLOWED, Blocks, Outcome, Row, as_json, contaminated, from_json, replays, table

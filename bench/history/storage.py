@@ -51,7 +51,7 @@ def install() -> pytest.MonkeyPatch:
 
 def write(path: Path, content: Any) -> None:
     """Write JSON as pytest-benchmark does, in one step."""
-    from bench.accuracy.cache import write_atomically  # imports torch
+    from variants.files import write_atomically  # `variants` imports torch
 
     write_atomically(path, safe_dumps(content, ensure_ascii=True, indent=4))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.accuracy.cache import write_atomically
 from variants import UserError
+from variants.files import write_atomically
 
 from . import tables
 from .figures import plots, printable

@@ -16,6 +16,7 @@ from bench.accuracy import cache
 from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.corpus import Recording
 from variants import build
+from variants.files import write_atomically
 
 ACCURACY = Accuracy(
     (
@@ -89,10 +90,24 @@ def test_recording_digest_depends_on_audio_reference_and_uem(tmp_path: Path) -> 
 def test_code_digest_depends_on_code(monkeypatch: pytest.MonkeyPatch) -> None:
     before = cache.code_digest()
     assert cache.code_digest() == before
-    monkeypatch.setattr(cache, "CODE", cache.CODE[1:])
-    assert cache.code_digest() != before
-    monkeypatch.undo()
     monkeypatch.setattr(cache, "version", lambda name: "0")
+    assert cache.code_digest() != before
+
+
+def test_a_change_in_a_subfolder_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {folder.name for folder in cache.CODE} == {"accuracy", "pipeline", "variants"}
+    deep = tmp_path / "variants" / "exact" / "deep" / "folded.py"
+    deep.parent.mkdir(parents=True)
+    deep.write_text("FACTOR = 1\n")
+    monkeypatch.setattr(cache, "CODE", (tmp_path / "variants",))
+    before = cache.code_digest()
+    cache.store(tmp_path / "kept", before, ACCURACY)
+    assert cache.load(tmp_path / "kept", cache.code_digest()) == ACCURACY
+    deep.write_text("FACTOR = 2\n")
+    assert cache.load(tmp_path / "kept", cache.code_digest()) is None
+    deep.write_text("FACTOR = 1\n")
+    assert cache.code_digest() == before
+    deep.rename(deep.with_name("fused.py"))
     assert cache.code_digest() != before
 
 
@@ -128,7 +143,7 @@ def test_damaged_results_are_none(tmp_path: Path) -> None:
 def test_writing_replaces_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file.txt"
     for text in ("a long first text", "short"):
-        cache.write_atomically(path, text)
+        write_atomically(path, text)
         assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
 
@@ -137,13 +152,13 @@ def test_failed_writing_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "file.txt"
     path.write_text("before")
     with pytest.raises(TypeError):
-        cache.write_atomically(path, object())  # type: ignore[arg-type]
+        write_atomically(path, object())  # type: ignore[arg-type]
 
     def fails(self: Path, target: Path) -> Path:
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fails)
     with pytest.raises(OSError, match="disk full"):
-        cache.write_atomically(path, "after")
+        write_atomically(path, "after")
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]

@@ -53,8 +53,8 @@ class MadeTimed:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setattr(bench.run, "Run", Made)
-    monkeypatch.setattr(bench.run.threads, "apply", lambda threads: None)
+    monkeypatch.setattr(bench.run.run, "Run", Made)
+    monkeypatch.setattr(bench.run.run.threads, "apply", lambda threads: None)
     monkeypatch.setattr(gate_module, "Timed", MadeTimed)
     monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
     pytester.makeconftest('pytest_plugins = ["bench.plugin"]\n')

@@ -36,14 +36,14 @@ def test_a_killed_run_leaves_no_broken_file(project: pytest.Pytester) -> None:
     project.makepyfile(
         kill="""
         import os, pathlib, signal
-        from bench import cache
+        from variants import files
 
         class Killing(type(pathlib.Path())):  # dies when the data is written, but not yet in its place
             def replace(self, target):
                 assert self.stat().st_size > 1000
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        cache.Path = Killing
+        files.Path = Killing
         """
     )
     arguments = ("--benchmark-save=one", "--benchmark-json=out.json")

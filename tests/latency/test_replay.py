@@ -27,7 +27,7 @@ def test_pytest_benchmark_keeps_the_rounds(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""
         import pytest
-        from bench.replay import replay_timer
+        from bench.latency.replay import replay_timer
 
         @pytest.mark.benchmark(timer=replay_timer({ROUNDS}))
         def test_replayed(benchmark):

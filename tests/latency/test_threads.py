@@ -86,7 +86,7 @@ def test_one_thread_is_one_cpu_for_every_runtime() -> None:
         import json, os, threading, time
         import numpy, torch
         from threadpoolctl import threadpool_info
-        from bench.threads import apply, choose
+        from bench.latency.threads import apply, choose
 
         wake = threading.Event()
         threading.Thread(target=wake.wait, daemon=True).start()  # there before
@@ -101,7 +101,7 @@ def test_one_thread_is_one_cpu_for_every_runtime() -> None:
             def forward(self, waveform, weights):
                 return waveform.mean(-1) + weights.mean(-1, keepdim=True)
 
-        from variants.onnx import onnx_default, onnx_pinned
+        from variants.paper.onnx import onnx_default, onnx_pinned
         pinned = onnx_pinned(Tiny())
         waveform, weights = torch.rand(2, 1, 80000), torch.rand(2, 293)
         assert pinned(waveform, weights).shape == (2, 1)
@@ -144,7 +144,7 @@ def test_all_cores_for_untimed_work_and_back() -> None:
     found = python(
         """
         import json, os, torch
-        from bench.threads import all_cores, allowed_cpus, apply, choose
+        from bench.latency.threads import all_cores, allowed_cpus, apply, choose
 
         def state():
             return [torch.get_num_threads(), len(os.sched_getaffinity(0))]
