@@ -11,9 +11,9 @@ import variants
 from variants import UserError
 
 from .accuracy.tune import recorded_objective, tune
-from .history.stored import read
 from .report.document import finished, past
 from .report.page import check_folder, summary, write
+from .report.stored import read
 from .report.terminal import WIDTH, accuracy_table, caption, file_table, notes
 from .run.options import add_options, parse
 from .run.run import Run

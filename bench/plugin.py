@@ -63,8 +63,8 @@ def _prepare_report(config: pytest.Config) -> None:
     folder = config.getoption("report_folder")
     if folder is None or config.option.collectonly:
         return
-    from .history.stored import stored_runs
     from .report.page import check_folder
+    from .report.stored import stored_runs
 
     check_folder(folder)
     config.stash[HISTORY] = stored_runs(Path(config.getoption("benchmark_storage").removeprefix("file://")))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from bench.accuracy.der import Accuracy, Components, FileScore, Turn, turns
-from bench.history.stored import read, stored_runs
 from bench.latency.floor import Floor, Operations
 from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import summarize
 from bench.report import tables
 from bench.report.document import document, finished, missing, past
+from bench.report.stored import read, stored_runs
 from bench.report.terminal import Findings
 from bench.report.timeline import timeline
 from variants import UserError

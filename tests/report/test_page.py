@@ -15,11 +15,11 @@ import pytest
 from test_document import FIRST, OTHER, fewer_resamples, made, scored  # noqa: F401 - a fixture
 
 from bench.__main__ import main
-from bench.history.stored import read
 from bench.report import page as page_module
 from bench.report.document import document, past
 from bench.report.figures import SMALLEST, plots, who_spoke_when
 from bench.report.page import PAGE, RESULTS, SUMMARY, check_folder, page, summary, write
+from bench.report.stored import read
 from variants import UserError
 
 pytestmark = pytest.mark.usefixtures("fewer_resamples")

@@ -1,5 +1,6 @@
 """`python -m bench`: scoring and tuning, and which part of a corpus a run uses."""
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,12 +8,14 @@ from typing import Any
 
 import pytest
 
+import bench
 import variants
 from bench.__main__ import main
 from bench.accuracy.scoring import _identity, take
 from bench.accuracy.tune import tune
 from bench.corpus import Recording
 from bench.pipeline.staged import PipelineSettings
+from bench.studies.__main__ import STUDIES
 
 
 def recordings(*durations: float) -> list[Any]:
@@ -77,3 +80,11 @@ def test_identity_tells_somebody_elses_forward_from_its_parent(stock: Any, monke
 
     assert identity("baseline") == identity("baseline-twin")
     assert identity("patched") != identity("baseline")
+
+
+@pytest.mark.parametrize("former", sorted(path.stem for path in (Path(bench.__path__[0]) / "former").glob("[a-z]*.py")))
+def test_former_names_say_what_they_are_called_now(former: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"bench.{former}", run_name="__main__")
+    now = str(ended.value.code).removeprefix(f"python -m bench.{former} is now: python -m bench.studies ")
+    assert now in STUDIES

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.history.compare import stored_ratios
 from bench.latency.floor import Floor, Operations
 from bench.latency.results import TWIN, Kind, Latency
-from bench.report.document import KINDS, SCHEMA, Json, document, finished, gate_rows, past
-from bench.report.terminal import Findings
 from bench.statistics import Ratio, noise_floor, verdict
 from variants import UserError
 
-from .compare import stored_ratios
+from .document import KINDS, SCHEMA, Json, document, finished, gate_rows, past
+from .terminal import Findings
 
 
 def read(path: Path) -> Json:

@@ -1,0 +1,79 @@
+"""What may import what (docs/architecture.md): found from the code, nothing of which is run."""
+
+import graphlib
+
+import grimp
+import pytest
+
+# from the top down: a room may import those below it, and none above or beside it
+ROOMS = (
+    ("bench_model_only", "bench_pipeline"),
+    ("plugin", "__main__"),
+    ("gate", "studies"),
+    ("run",),
+    ("report",),
+    ("history",),
+    ("latency", "accuracy"),
+    ("statistics",),
+    ("pipeline",),
+    ("corpus",),
+)
+MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}
+MAY_MEASURE = {f"bench.gate.{name}" for name in ("__main__", "gate", "record", "worker")}  # a gated run's own blocks
+# the gate's half of the plugin: it is told of the run that the other half makes, and is loaded by it
+EXPECTED_UPWARDS = {("bench.gate.plugin", "bench.plugin")}
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("bench", "variants", exclude_type_checking_imports=True, cache_dir=None)
+
+
+def test_variants_never_import_bench(graph: grimp.ImportGraph) -> None:
+    bench = {"bench", *graph.find_descendants("bench")}
+    importers = {importer for module in bench for importer in graph.find_modules_that_directly_import(module)}
+    assert len(importers) > 50 and importers <= bench
+
+
+def test_every_room_has_a_floor(graph: grimp.ImportGraph) -> None:
+    named = {f"bench.{room}" for floor in ROOMS for room in floor}
+    assert graph.find_children("bench") == named
+
+
+def test_rooms_import_downwards_only(graph: grimp.ImportGraph) -> None:
+    floor = {f"bench.{room}": height for height, rooms in enumerate(ROOMS) for room in rooms}
+
+    def room(module: str) -> str:
+        return ".".join(module.split(".")[:2])
+
+    wrong = {
+        (importer, imported)
+        for importer in graph.find_descendants("bench")
+        for imported in graph.find_modules_directly_imported_by(importer)
+        if room(imported) in floor
+        and room(imported) != room(importer)
+        and floor[room(imported)] <= floor[room(importer)]
+    }
+    assert wrong == EXPECTED_UPWARDS
+
+
+def test_no_circles(graph: grimp.ImportGraph) -> None:
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        tuple(graphlib.TopologicalSorter(imports).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"circle: {' <- '.join(error.args[1])}")
+
+
+def test_gate_and_report_never_measure(graph: grimp.ImportGraph) -> None:
+    judging = {"bench.report", "bench.gate", "bench.history", "bench.statistics"}
+    modules = judging | {m for room in judging for m in graph.find_descendants(room)}
+    measuring = {(m, d) for m in modules for d in graph.find_modules_directly_imported_by(m) if d in MEASURING}
+    assert {m for m, _ in measuring} <= MAY_MEASURE
+
+
+def test_techniques_need_no_training(graph: grimp.ImportGraph) -> None:
+    """What runs a variant never imports what trains one."""
+    training = {"variants.training", *graph.find_descendants("variants.training")}
+    outside = [m for m in graph.find_descendants("variants") if m not in training]
+    assert not [m for m in outside if graph.find_modules_directly_imported_by(m) & training]
