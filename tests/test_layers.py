@@ -8,7 +8,7 @@ import pytest
 # from the top down: a room may import those below it, and none above or beside it
 ROOMS = (
     ("bench_model_only", "bench_pipeline"),
-    ("plugin", "__main__"),
+    ("plugin", "__main__", "former"),
     ("gate", "studies"),
     ("run",),
     ("report",),
