@@ -11,6 +11,8 @@ from .wavlm import onnx as wavlm_onnx  # noqa: F401
 from .errors import UnavailableError, UserError
 from .provenance import Provenance, provenance_of
 from .registry import (
+    MODELS,
+    Model,
     Variant,
     ancestry,
     as_embedding_model,
@@ -24,6 +26,8 @@ from .registry import (
 )
 
 __all__ = [
+    "MODELS",
+    "Model",
     "Provenance",
     "UnavailableError",
     "UserError",
