@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from .errors import UnavailableError, UserError
+from .exporting import export_variant
 from .loading import load
 from .registry import MODELS, Variant, get, names, require
-from .runtime.exporting import export_variant
 
 
 def main(arguments: list[str] | None = None) -> int:

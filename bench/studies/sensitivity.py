@@ -19,7 +19,7 @@ from variants.compressed.int8_static import Feeds, chunk_feeds, quantisable, qua
 from variants.exact.cached import CachedFront
 from variants.exact.row_graph import row_graph
 from variants.loading import load
-from variants.paper.onnx import export, session
+from variants.runtime.onnx import export, session
 
 
 def main(arguments: list[str] | None = None) -> int:
