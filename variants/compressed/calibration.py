@@ -38,7 +38,7 @@ def calibration(folder: Path = DEV) -> Calibration:
     Where fewer than `SPEAKERS` speak in a chunk, they take turns in its rows.
     Raises UserError for a folder without conversations, or without speech in any.
     """
-    from variants.training.data import DataError, read_conversations
+    from variants.speech.data import DataError, read_conversations
 
     waveforms, weights, digest = [], [], hashlib.sha256()
     try:
