@@ -8,6 +8,7 @@ from diart.models import EmbeddingModel
 from torch import nn
 
 from variants import (
+    MODELS,
     Provenance,
     UnavailableError,
     UserError,
@@ -194,7 +195,7 @@ def test_segmentation_variants_are_kept_apart() -> None:
 
 
 def test_what_keeps_work_names_what_can_be_exported() -> None:
-    everything = [get(name) for kind in ("embedding", "segmentation") for name in names(kind)]
+    everything = [get(name) for kind in MODELS for name in names(kind)]
     kept = {v.name: v.exported_by for v in everything if v.exported_by is not None}
     assert {"cached-sinc", "best-exact", "segmentation-cached"} <= set(kept)
     for name, nearest in kept.items():

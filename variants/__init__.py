@@ -3,14 +3,14 @@
 from .paper import baseline, distilled, pruned, fused, int8, onnx  # noqa: F401, I001 - in the order of the tables
 from .exact import shared_trunk, folded, onnx_tuned, compiled, vino  # noqa: F401 - after those they build on
 from .compressed import bf16, int8_static  # noqa: F401
-from .exact import cached  # noqa: F401
-from .segmentation import stock  # noqa: F401
-from .exact import best_exact  # noqa: F401
+from .exact import cached, best_exact  # noqa: F401
 from .compressed import best, channel_pruned  # noqa: F401
-from .wavlm import onnx as wavlm_onnx  # noqa: F401
+from . import segmentation  # noqa: F401
 from .errors import UnavailableError, UserError
 from .provenance import Provenance, provenance_of
 from .registry import (
+    MODELS,
+    Model,
     Variant,
     ancestry,
     as_embedding_model,
@@ -24,6 +24,8 @@ from .registry import (
 )
 
 __all__ = [
+    "MODELS",
+    "Model",
     "Provenance",
     "UnavailableError",
     "UserError",

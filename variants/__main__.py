@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from .errors import UnavailableError, UserError
+from .exporting import export_variant
 from .loading import load
-from .registry import Variant, get, names, require
-from .runtime.exporting import export_variant
+from .registry import MODELS, Variant, get, names, require
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     exporting.set_defaults(run=export)
     exporting.add_argument("name", metavar="NAME")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    for kind in ("embedding", "segmentation"):
+    for kind in MODELS:
         exporting.add_argument(f"--{kind}", default="bundled", metavar="MODEL", help="as for pytest bench")
     exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
     exporting.add_argument(
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def show(given: argparse.Namespace) -> None:
     """Print the table of all variants, those of the segmentation model last."""
     table = Table("variant", "parent", "output", "DER tolerance", "needs", "measured", "here", "ONNX file")
-    for entry in (get(name) for model in ("embedding", "segmentation") for name in names(model)):
+    for entry in (get(name) for model in MODELS for name in names(model)):
         try:
             require(entry.name)
             here = "yes"

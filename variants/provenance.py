@@ -1,7 +1,9 @@
 """Where a model's weights come from; travels with the model through every technique."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
+
+Stamped = TypeVar("Stamped")
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,12 @@ class Provenance:
         return f"{self.source} ({self.sha256[:12]}{'' if self.trained else ', random weights'})"
 
 
-def stamp(model: Any, provenance: Provenance) -> Any:
+def stamp(model: Stamped, provenance: Provenance) -> Stamped:
     """Attach `provenance` to `model` (kept by deepcopy) and return the model."""
     setattr(model, "_provenance", provenance)  # noqa: B010 - nn.Module types its attributes as tensors
     return model
 
 
-def provenance_of(model: Any) -> Provenance | None:
+def provenance_of(model: object) -> Provenance | None:
     """The provenance stamped on `model`, None if there is none."""
     return getattr(model, "_provenance", None)

@@ -1,100 +1,96 @@
 """The registry: every variant by name, each built from its parent's model.
 
 A technique is a function from model to model, so "distilled + int8" is the composition of two entries.
-A model is an `nn.Module` called as `model(waveforms, weights)` with (rows, 1, samples) and (rows, frames)
+An embedding model is an `nn.Module` called as `model(waveforms, weights)` with (rows, 1, samples) and (rows, frames)
 that returns (rows, dimension), or a ready `diart.models.EmbeddingModel`.
 """
 
+from __future__ import annotations
+
 import copy
 import importlib.util
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from math import isnan, nan
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 from .errors import UnavailableError, UserError
 from .provenance import provenance_of, stamp
 
-Build = Callable[[Any], Any]
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel, SegmentationModel
+    from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Variant:
-    """One entry of the registry.
-
-    title: for the tables. parent: whose model `build` receives (None: the loaded embedding model itself).
-    paper: the row of the DIART paper's Table III that it reproduces. exact: same embeddings as its parent's, up
-    to rounding. tolerance: highest accepted DER increase over the baseline, in points. needs: packages that
-    must be importable. default: measured without being named. pinned: obeys the run's thread settings. probe: raises
-    UnavailableError for whatever else is missing. model: "embedding" or "segmentation", whichever it is a variant of.
-    exported_by: the variant to export as ONNX instead of this one, if one file cannot hold it (it keeps work from
-    chunk to chunk, or is two models). segmentation: the segmentation variant that a whole-pipeline variant brings
-    along; it also gets the lean blocks (`variants.exact.blocks`).
-    """
-
-    name: str
-    build: Build
-    title: str
-    parent: str | None
-    paper: str | None
-    exact: bool
-    tolerance: float
-    needs: tuple[str, ...]
-    default: bool
-    pinned: bool
-    probe: Callable[[], None] = lambda: None
-    model: str = "embedding"
-    exported_by: str | None = None
-    segmentation: str | None = None
-
+Model = Literal["embedding", "segmentation"]
+MODELS: tuple[Model, ...] = get_args(Model)
+Built: TypeAlias = "nn.Module | EmbeddingModel"
+Technique = TypeVar("Technique", bound="Callable[[Any], Built]")  # of a model class of its own, or of any
 
 EXACT_TOLERANCE = 0.05  # DER points that rounding alone may move
 _registry: dict[str, Variant] = {}
 
 
-def variant(
-    name: str,
-    *,
-    title: str | None = None,
-    parent: str | None = "baseline",
-    paper: str | None = None,
-    exact: bool = False,
-    tolerance: float | None = None,
-    needs: Iterable[str] = (),
-    default: bool = True,
-    pinned: bool = True,
-    probe: Callable[[], None] = lambda: None,
-    model: str = "embedding",
-    exported_by: str | None = None,
-    segmentation: str | None = None,
-) -> Callable[[Build], Build]:
-    """Register the decorated function, which takes the parent's model (its own copy) and returns the variant's.
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One entry of the registry; as the decorator `variant`, it enters the function that it decorates."""
 
-    Raises ValueError if the name is taken, or unfit for `--variants a,b`, or if a tolerance is missing.
-    """
+    name: str
+    """As in `--variants a,b`: without commas, spaces and brackets."""
+    _: KW_ONLY
+    title: str = ""
+    """For the tables; the name, if empty."""
+    parent: str | None = "baseline"
+    """Whose model `build` receives; None: the loaded model itself."""
+    paper: str | None = None
+    """The row of the DIART paper's Table III that it reproduces."""
+    exact: bool = False
+    """Whether its output is its parent's, up to rounding."""
+    tolerance: float = nan
+    """Highest accepted DER increase over the baseline, in points; what is exact need not declare it."""
+    needs: Sequence[str] = ()
+    """Packages that must be importable."""
+    default: bool = True
+    """Whether it is measured without being named."""
+    pinned: bool = True
+    """Whether it obeys the run's thread settings."""
+    probe: Callable[[], None] = lambda: None
+    """Raises UnavailableError for whatever else is missing."""
+    model: Model = "embedding"
+    """Which of the two models it is a variant of."""
+    exported_by: str | None = None
+    """The variant to export as ONNX in its place, if one file cannot hold it (it keeps work, or is two models)."""
+    segmentation: str | None = None
+    """The segmentation variant that a whole-pipeline variant brings along, with the lean blocks (`exact.blocks`)."""
+    build: Callable[[Any], Built] = lambda model: model
+    """From the parent's model (its own copy) to the variant's: the decorated function."""
 
-    def register(build: Build) -> Build:
+    def __call__(self, build: Technique) -> Technique:
+        """Register `build` under this name.
+
+        Raises ValueError if the name is taken, or unfit for `--variants a,b`, or if a tolerance is missing.
+        """
+        name, tolerance = self.name, self.tolerance
         if name in _registry:
             raise ValueError(f"variant {name!r} is registered twice")
         if not name or set(name) & set(", []"):
             raise ValueError(f"variant name {name!r} must not be empty or hold commas, spaces or brackets")
-        if tolerance is None and not exact:
-            raise ValueError(f"variant {name!r} is not exact: declare its tolerance in DER points")
-        points = EXACT_TOLERANCE if tolerance is None else tolerance
-        _registry[name] = Variant(
-            name, build, title or name, parent, paper, exact, points, tuple(needs), default, pinned,
-            probe, model, exported_by, segmentation,
-        )  # fmt: skip
+        if isnan(tolerance):
+            if not self.exact:
+                raise ValueError(f"variant {name!r} is not exact: declare its tolerance in DER points")
+            tolerance = EXACT_TOLERANCE
+        _registry[name] = replace(self, title=self.title or name, tolerance=tolerance, build=build)
         return build
 
-    return register
+
+variant = Variant
 
 
-def names(model: str = "embedding") -> list[str]:
+def names(model: Model = "embedding") -> list[str]:
     """All registered names of variants of that model, in order of registration."""
     return [name for name, v in _registry.items() if v.model == model]
 
 
-def get(name: str, model: str | None = None) -> Variant:
+def get(name: str, model: Model | None = None) -> Variant:
     """The variant of that name (and of that model, if given); UserError that lists the known ones."""
     found = _registry.get(name)
     if found is None or model not in (None, found.model):
@@ -136,13 +132,13 @@ def require(name: str) -> None:
         entry.probe()
 
 
-def build(name: str, root: Any) -> Any:
-    """Build variant `name` from the loaded embedding model `root`, which stays untouched.
+def build(name: str, root: nn.Module) -> Built:
+    """Build variant `name` from the loaded model `root`, which stays untouched.
 
     Raises UnavailableError, naming what is missing, if the variant or an ancestor cannot run here.
     """
     require(name)
-    model = copy.deepcopy(root)
+    model: Built = copy.deepcopy(root)
     for entry in ancestry(name):
         origin = provenance_of(model)
         model = entry.build(model)
@@ -151,7 +147,7 @@ def build(name: str, root: Any) -> Any:
     return model
 
 
-def as_segmentation_model(model: Any) -> Any:
+def as_segmentation_model(model: Callable[[Tensor], Tensor]) -> SegmentationModel:
     """Wrap a built segmentation model for DIART: a loaded `diart.models.SegmentationModel`."""
     from diart.models import PowersetAdapter, SegmentationModel
 
@@ -162,7 +158,7 @@ def as_segmentation_model(model: Any) -> Any:
     return wrapped
 
 
-def as_embedding_model(model: Any) -> Any:
+def as_embedding_model(model: Built) -> EmbeddingModel:
     """Wrap a built model for DIART: a `diart.models.EmbeddingModel`."""
     from diart.models import EmbeddingModel
 

@@ -13,8 +13,8 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from variants.exact.best_exact import Graph
-from variants.paper.onnx import session_options
+from variants.runtime.graph import Graph
+from variants.runtime.onnx import session_options
 
 SIDE, SECONDS = 1024, 1.0  # of the square matrices; of their repeated product, of which the fastest counts
 

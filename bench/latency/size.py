@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from variants.exact.best_exact import Graph
+from variants.runtime.graph import Graph
 
 MIB = 1024 * 1024
 

@@ -18,7 +18,7 @@ from .timeline import timeline
 
 SCHEMA = "diartbench-results/1"  # the number grows when a field changes its meaning or goes
 KINDS = ("model-only", "pipeline")
-UNKNOWN = variants.Variant("", lambda model: model, "", None, None, False, inf, (), False, True)
+UNKNOWN = variants.Variant("", parent=None, tolerance=inf)
 Json = dict[str, Any]
 
 

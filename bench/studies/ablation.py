@@ -29,7 +29,7 @@ from bench.run.run import Run
 from bench.statistics import paired_ratio, show_interval
 from variants import UserError
 from variants.exact.row_graph import row_graph
-from variants.paper.onnx import export, session
+from variants.runtime.onnx import export, session
 
 
 @dataclass(frozen=True)

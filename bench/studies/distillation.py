@@ -42,7 +42,7 @@ WAYS = {  # from the paper's way to the recipe's default, one change at a time
 
 def main(arguments: list[str] | None = None) -> int:
     """Train what is not yet trained, score it, print the tables; 0, or 1 after one line on stderr."""
-    from variants.training.data import DataError
+    from variants.speech.data import DataError
 
     parser = argparse.ArgumentParser(prog="python -m bench.studies distillation", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -124,7 +124,7 @@ def _checkpoints(given: argparse.Namespace, scorer: Scorer, factor: float, steps
 def _seconds(folder: Path) -> float:
     import soundfile
 
-    from variants.training.data import read_speech
+    from variants.speech.data import read_speech
 
     return sum(soundfile.info(clip.path).duration for clips in read_speech(folder).values() for clip in clips)
 

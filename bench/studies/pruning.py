@@ -27,7 +27,7 @@ HEAD = ["DER", "over the baseline", "lowest cosine", "disagreement"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables; 0, or 1 after one line on stderr."""
-    from variants.training.data import DataError
+    from variants.speech.data import DataError
 
     parser = argparse.ArgumentParser(prog="python -m bench.studies pruning", description=__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="single-speaker speech: train both orders, compare")

@@ -19,16 +19,14 @@ from variants.compressed.int8_static import Feeds, chunk_feeds, quantisable, qua
 from variants.exact.cached import CachedFront
 from variants.exact.row_graph import row_graph
 from variants.loading import load
-from variants.paper.onnx import export, session
+from variants.runtime.onnx import export, session
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table in markdown; 0 if all went well, 1 after one line on stderr that says what did not."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies sensitivity", description=__doc__)
-    parser.add_argument(
-        "--model", choices=("embedding", "segmentation"), default="embedding", help="which to take apart"
-    )
-    for kind in ("embedding", "segmentation"):
+    parser.add_argument("--model", choices=variants.MODELS, default="embedding", help="which to take apart")
+    for kind in variants.MODELS:
         parser.add_argument(f"--{kind}", default="bundled", metavar="MODEL", help="as `pytest bench` takes it")
     parser.add_argument("--variant", default="shared-folded", metavar="NAME", help="what is quantised of the embedding")
     given = parser.parse_args(arguments)
@@ -38,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             path = Path(folder) / "float.onnx"
             if given.model == "segmentation":
                 graph = variants.build("segmentation-onnx", load("segmentation", given.segmentation))
-                path.write_bytes(bytes(graph.file.numpy()))
+                path.write_bytes(bytes(graph.get_buffer("file").numpy()))
                 print(table(path, *chunk_feeds(), SCORES))
             else:
                 print(table(export(row_graph(_network(given)), path), *row_feeds(), COSINES))

@@ -16,12 +16,11 @@ from pyannote.audio.core.task import Problem
 
 import variants
 from bench.corpus import Recording
-from variants import UserError
+from variants import UserError, exporting
 from variants.__main__ import main
 from variants.compressed import int8_static
 from variants.compressed.calibration import DEV, FLOOR, calibration
 from variants.compressed.int8_static import quantisable, quantise, sensitive
-from variants.runtime import exporting
 
 
 @pytest.fixture(scope="module")

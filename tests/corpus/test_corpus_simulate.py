@@ -10,15 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfiltfilt
 
-from variants.speech.simulate import (
-    Turn,
-    conversation,
-    dry_tracks,
-    noise,
-    room_response,
-    spectral_tilt,
-    speech_activity,
-)
+from variants.speech.acoustics import noise, room_response, spectral_tilt
+from variants.speech.simulate import Turn, conversation, dry_tracks, speech_activity
 
 RATE = 16000
 

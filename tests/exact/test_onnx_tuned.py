@@ -16,7 +16,7 @@ from variants import Provenance
 from variants.__main__ import main
 from variants.exact.lowered import lowered
 from variants.exact.row_graph import nearest, runs
-from variants.runtime.exporting import stored_der
+from variants.exporting import stored_der
 
 SAMPLES = 32_000  # 2 s: enough frames, and fast
 

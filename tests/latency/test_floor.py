@@ -10,7 +10,7 @@ from torch import nn
 import variants
 from bench.latency.floor import Floor, Operations, graph_operations, operations, peak
 from variants.compressed.int8_static import quantisable, quantise
-from variants.exact.best_exact import Graph
+from variants.runtime.graph import Graph
 
 
 class Tiny(nn.Module):

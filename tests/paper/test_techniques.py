@@ -273,7 +273,7 @@ def test_onnx_sessions(built: Built) -> None:
 
 
 def test_onnx_file_lives_as_long_as_its_model(built: Built) -> None:
-    from variants.paper.onnx import load_in_diart
+    from variants.runtime.onnx import load_in_diart
 
     model = load_in_diart(Tiny())
     path = model.model.path

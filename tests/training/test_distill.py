@@ -22,11 +22,11 @@ from torch import nn
 from variants.loading import load
 from variants.paper.distilled import load_student, reduce
 from variants.provenance import provenance_of
+from variants.speech.data import Clip, read_speech
 from variants.training import distill
 from variants.training.__main__ import main
 from variants.training.arcface_task import DistillationWithArcFace
 from variants.training.architecture import XVectorSincNet
-from variants.training.data import Clip, read_speech
 from variants.training.embedding import AugmentedSpeech, embed_windows, tdnn_levels
 from variants.training.student import Teacher, cut_student, features_of, has_initial_front, load_teacher, new_student
 from variants.training.weights import export, load_network

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from variants.speech.data import DataError
 from variants.speech.simulate import Turn
-from variants.training.data import DataError
 from variants.training.evaluate import chunks, equal_error_rate, local_errors, segmentation_error
 from variants.training.segmentation import activity, targets_of
 

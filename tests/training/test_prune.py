@@ -10,10 +10,10 @@ import torch
 from variants.compressed.channel_pruned import CHANNELS, channels_of, load_pruned, remove_channels, trunk_macs
 from variants.compressed.pruning import read
 from variants.loading import load
+from variants.speech.data import read_speech
 from variants.training import distill, prune
 from variants.training.__main__ import main
 from variants.training.architecture import XVectorSincNet
-from variants.training.data import read_speech
 from variants.training.embedding import SPEEDS, AugmentedSpeech
 from variants.training.weights import load_network
 

@@ -10,9 +10,9 @@ import torch
 
 from variants.loading import load
 from variants.paper.distilled import load_student
+from variants.speech.data import read_speech
 from variants.training import distill, embedding, segmentation
 from variants.training.__main__ import main
-from variants.training.data import read_speech
 from variants.training.evaluate import chunks
 from variants.training.weights import load_network
 

@@ -11,8 +11,8 @@ import torch
 import bench
 import variants
 from variants.loading import load
+from variants.speech.data import Clip, read_conversations, read_rttm, single_speaker_speech
 from variants.training.architecture import PyanNet, XVectorSincNet
-from variants.training.data import Clip, read_conversations, read_rttm, single_speaker_speech
 from variants.training.evaluate import chunks, evaluate_embedding, segmentation_error
 from variants.training.segmentation import activity
 from variants.training.weights import load_network

@@ -1,15 +1,14 @@
 """The fastest whole pipeline within 0.3 DER points: what `best-exact` does, with both models' graphs in int8."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from variants.exact.best_exact import Finish, cached_graph, segmentation_graph, whole_segmentation
+from variants.exact.best_exact import cached_graph
 from variants.registry import variant
+from variants.runtime.onnx import Finish
 
 from .calibration import calibration
-from .int8_static import chunk_feeds, quantised
+from .int8_static import quantised
 
 
 def behind(front: nn.Module) -> Finish:
@@ -42,30 +41,3 @@ def behind(front: nn.Module) -> Finish:
 def best(model: nn.Module) -> nn.Module:
     """The first convolution cached, in float; what lies between it and the pooling as one int8 graph."""
     return cached_graph(model, behind)
-
-
-@variant(
-    "segmentation-cached-int8",
-    title="cached sinc, int8",
-    parent="segmentation-cached",
-    model="segmentation",
-    tolerance=0.3,
-    needs=["onnx", "onnxruntime"],
-    exported_by="segmentation-int8",
-)
-def cached_segmentation_in_int8(model: Any) -> nn.Module:
-    """Convolutions, LSTM and linear layers behind the cached first convolution in int8."""
-    return segmentation_graph(model, behind)
-
-
-@variant(
-    "segmentation-int8",
-    title="int8",
-    parent="segmentation-frozen",
-    model="segmentation",
-    tolerance=0.3,
-    needs=["onnx", "onnxruntime"],
-)
-def segmentation_in_int8(model: Any) -> nn.Module:
-    """The graph of `segmentation-onnx` with all but the sinc filters in int8."""
-    return whole_segmentation(model, quantised(*chunk_feeds()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from variants.errors import UserError
-from variants.paper.onnx import FRAMES, SAMPLES
+from variants.runtime.onnx import FRAMES, SAMPLES
 
 DEV = Path(__file__).parents[2] / "bench" / "corpus" / "embedded" / "dev"  # data of the same distribution, not code
 RATE, FLOOR, SPEAKERS = 16_000, 1e-8, 3  # of samples; DIART's least weight, and its rows of a chunk
@@ -38,7 +38,7 @@ def calibration(folder: Path = DEV) -> Calibration:
     Where fewer than `SPEAKERS` speak in a chunk, they take turns in its rows.
     Raises UserError for a folder without conversations, or without speech in any.
     """
-    from variants.training.data import DataError, read_conversations
+    from variants.speech.data import DataError, read_conversations
 
     waveforms, weights, digest = [], [], hashlib.sha256()
     try:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import io
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from torch import nn
 
 from variants.exact.row_graph import row_graph
-from variants.paper.onnx import load_in_diart, pinned
 from variants.registry import variant
 from variants.runtime.cpu import multiplies_int8
+from variants.runtime.onnx import Finish, load_in_diart, pinned
 
 from .calibration import calibration
 
@@ -133,7 +133,7 @@ def chunk_feeds() -> tuple[Feeds, dict[str, str]]:
     return [{"inputs": waveform[None]} for waveform in found.waveforms], found.notes()
 
 
-def quantised(feeds: Feeds, notes: Mapping[str, str]) -> Callable[[Path], Path]:
+def quantised(feeds: Feeds, notes: Mapping[str, str]) -> Finish:
     """`quantise` by these feeds, as what finishes an exported file."""
     return lambda path: quantise(path, feeds, notes)
 

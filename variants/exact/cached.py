@@ -174,14 +174,6 @@ def back_layers(sincnet: nn.Module) -> list[nn.Module]:
     default=False,
     exported_by="distilled-shared-folded",
 )
-@variant(
-    "segmentation-cached",
-    title="cached sinc",
-    parent="segmentation",
-    model="segmentation",
-    exact=True,
-    exported_by="segmentation-onnx",
-)
 def cache_sinc(model: nn.Module) -> nn.Module:
     """Split the SincNet of an embedding or segmentation model into a cached front and the rest."""
     try:

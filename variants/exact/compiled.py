@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from variants.errors import UnavailableError
-from variants.paper.onnx import SAMPLES
 from variants.registry import variant
+from variants.runtime.onnx import SAMPLES
 
 
 def need_compiler() -> None:

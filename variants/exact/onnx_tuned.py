@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from variants.paper.onnx import load_in_diart, pinned
 from variants.registry import variant
+from variants.runtime.onnx import load_in_diart, pinned
 
 from .row_graph import row_graph
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from variants.paper.onnx import export
 from variants.registry import variant
+from variants.runtime.onnx import export
 
 from .row_graph import row_graph
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from variants.errors import UserError
 from variants.provenance import Provenance, stamp
+from variants.registry import Model
 from variants.wavlm import weights as wavlm
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -32,7 +33,7 @@ ARCHITECTURES = {
 }
 
 
-def load(kind: str, source: str = "bundled", trust: bool = False) -> nn.Module:
+def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module:
     """Load the model of `kind` ("embedding" or "segmentation"), in eval mode, with its provenance stamped.
 
     source: "bundled", a path, or a Hugging Face id ("owner/name", "owner/name@revision"; the token is the usual

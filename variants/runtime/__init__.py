@@ -1,1 +1,1 @@
-"""What runs a model besides torch: the CPU's abilities, ONNX graphs and sessions, and one file to take elsewhere."""
+"""What runs a model besides torch: the CPU's abilities, ONNX files and sessions, a graph as a module."""

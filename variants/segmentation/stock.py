@@ -1,9 +1,7 @@
-"""Variants of the segmentation model, for `--segmentation-variant` and for whole-pipeline variants; labels stay."""
+"""The root of the segmentation's variants."""
 
 from torch import nn
 
-from variants.errors import UnavailableError
-from variants.exact.folded import frozen_sinc
 from variants.registry import variant
 
 
@@ -18,22 +16,3 @@ from variants.registry import variant
 def segmentation(model: nn.Module) -> nn.Module:
     """The loaded segmentation model."""
     return model
-
-
-@variant(
-    "segmentation-frozen",
-    title="frozen sinc",
-    parent="segmentation",
-    model="segmentation",
-    exact=True,
-    exported_by="segmentation-onnx",
-)
-def freeze_sinc(model: nn.Module) -> nn.Module:
-    """The sinc filters computed once."""
-    try:
-        filters = model.get_submodule("sincnet.conv1d")
-    except AttributeError:
-        raise UnavailableError(f"freezing needs a SincNet, which {type(model).__name__} has not") from None
-    assert isinstance(filters, nn.ModuleList)
-    filters[0] = frozen_sinc(filters[0])
-    return model.eval()

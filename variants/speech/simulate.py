@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_opening
 
-from .acoustics import noise, room_response, spectral_tilt
-
-__all__ = ["Turn", "conversation", "dry_tracks", "noise", "room_response", "spectral_tilt", "speech_activity"]
+from .acoustics import noise, room_response
 
 FRAMES_PER_SECOND = 100  # labels live on a grid of 10 ms
 PAUSE = 0.3  # a silence of one speaker longer than this (seconds) ends a turn

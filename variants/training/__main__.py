@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from variants.errors import UserError
+from variants.speech import data
 
-from . import data, evaluate, segmentation, weights
+from . import evaluate, segmentation, weights
 from .architecture import PyanNet, XVectorSincNet
 from .embedding import SPEEDS, AugmentedSpeech, EmbeddingBatches, EmbeddingObjective
 from .features import freeze_front, stored

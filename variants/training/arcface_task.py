@@ -16,10 +16,10 @@ from torch import Tensor
 
 from variants.loading import safe_globals
 from variants.paper.distilled import reduce
+from variants.speech.data import DataError
 
 from . import weights
 from .architecture import XVectorSincNet
-from .data import DataError
 from .distill import distillation_loss
 from .fit import checkpoint_to_resume
 from .student import Teacher

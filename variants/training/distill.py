@@ -15,10 +15,10 @@ from scipy.ndimage import uniform_filter1d
 from torch import Tensor, nn
 
 from variants.paper.distilled import REMOVED
+from variants.speech.data import Speech, hold_out
 
 from . import weights
 from .architecture import XVectorSincNet
-from .data import Speech, hold_out
 from .embedding import SPEEDS, WEIGHTS, AugmentedSpeech, EmbeddingBatches, features_of, pool_windows, tdnn_levels
 from .features import FeatureStore, freeze_front, stored
 from .losses import arcface_logits

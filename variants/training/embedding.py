@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from variants.speech.acoustics import noise, room_response, spectral_tilt
+from variants.speech.data import SAMPLE_RATE, Clip, Speech
 
 from .architecture import XVectorSincNet
-from .data import SAMPLE_RATE, Clip, Speech
 from .features import CHANNELS, FeatureStore
 from .losses import arcface_logits, contrastive_loss
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from variants.speech.data import SAMPLE_RATE, Conversation, DataError, Speech
 from variants.speech.simulate import FRAMES_PER_SECOND
 
-from .data import SAMPLE_RATE, Conversation, DataError, Speech
 from .embedding import augment
 from .segmentation import CHUNK, activity, targets_of
 

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from .data import DataError
+from variants.speech.data import DataError
 
 Validate = Callable[[nn.Module], dict[str, float]]  # of the objective, in evaluation mode
 

@@ -23,10 +23,10 @@ from torch.utils.data import Dataset
 from variants.compressed import pruning
 from variants.compressed.channel_pruned import CHANNELS, channels_of, remove_channels, trunk_macs
 from variants.exact.folded import frozen_sinc
+from variants.speech.data import DataError, Speech
 
 from . import evaluate, weights
 from .architecture import XVectorSincNet
-from .data import DataError, Speech
 from .distill import DistillationBatches, prepared
 from .embedding import AugmentedSpeech, EmbeddingBatches, EmbeddingObjective, embed_windows, features_of
 from .features import FeatureStore, freeze_front

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from variants.speech.data import SAMPLE_RATE, Conversation, DataError, Speech
 from variants.speech.simulate import FRAMES_PER_SECOND, Turn, conversation
 
 from .architecture import PyanNet
-from .data import SAMPLE_RATE, Conversation, DataError, Speech
 from .embedding import augment, change_speed
 from .features import CHANNELS, FeatureStore
 from .losses import permutation_invariant_bce

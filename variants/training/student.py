@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from variants.loading import WEIGHTS, load
 from variants.paper.distilled import REMOVED, randomize, reduce
 from variants.provenance import provenance_of
+from variants.speech.data import DataError
 
 from .architecture import XVectorSincNet
-from .data import DataError
 from .embedding import features_of, tdnn_levels
 from .weights import load_network
 

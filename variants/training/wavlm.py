@@ -15,12 +15,12 @@ from torch import nn
 
 from variants.errors import UserError
 from variants.loading import load
+from variants.speech.data import Conversation, DataError, Speech
 from variants.wavlm import Encoder, GatedEncoder, Segmenter, remove
 from variants.wavlm.counting import parameters
 from variants.wavlm.weights import load_file, save
 
 from . import evaluate
-from .data import Conversation, DataError, Speech
 from .wavlm_data import Material
 from .wavlm_objectives import DiarizerObjective, DistillationObjective, PruningObjective
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from variants.speech.data import SAMPLE_RATE, Conversation, DataError, Speech, hold_out
 from variants.speech.simulate import FRAMES_PER_SECOND
 
 from . import evaluate
-from .data import SAMPLE_RATE, Conversation, DataError, Speech, hold_out
 from .features import CHANNELS, FeatureStore, stored
 from .segmentation import STRETCH, RealStretches, SimulatedStretches
 

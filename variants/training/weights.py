@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from variants.compressed.channel_pruned import with_channels
 from variants.compressed.pruning import read_state
 from variants.paper.distilled import reduce
+from variants.speech.data import DataError
 
 from .architecture import PyanNet, XVectorSincNet
-from .data import DataError
 
 # what pyannote.audio must be told to build the same network
 PYANNOTE: dict[type[nn.Module], tuple[str, dict[str, object]]] = {

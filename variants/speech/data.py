@@ -1,4 +1,4 @@
-"""What recipes train on: folders of speech, conversations with RTTM, pyannote.database protocols."""
+"""Speech from files: folders of speech, conversations with RTTM, pyannote.database protocols."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from variants.speech.simulate import Turn
+from .simulate import Turn
 
 SAMPLE_RATE = 16000
 AUDIO_SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}

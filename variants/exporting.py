@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 from variants.errors import UserError
-from variants.exact.best_exact import Graph
 from variants.exact.pooling import ProductPool
 from variants.exact.row_graph import row_graph
 from variants.exact.shared_trunk import SharedTrunk
-from variants.paper.onnx import export
 from variants.provenance import Provenance, provenance_of
 from variants.registry import Variant, build, get
+from variants.runtime.graph import Graph
+from variants.runtime.onnx import export
 
 
 def export_variant(
