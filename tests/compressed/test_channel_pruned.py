@@ -21,8 +21,8 @@ from variants.compressed.channel_pruned import (
     trunk_macs,
     with_channels,
 )
-from variants.compressed.pruning import read, write
 from variants.loading import WEIGHTS, load
+from variants.pruning import read, write
 from variants.training.architecture import XVectorSincNet
 from variants.training.embedding import embed_windows, features_of
 

@@ -17,6 +17,7 @@ from variants.__main__ import main
 from variants.exact.lowered import lowered
 from variants.exact.row_graph import nearest, runs
 from variants.exporting import stored_der
+from variants.runtime.onnx import session
 
 SAMPLES = 32_000  # 2 s: enough frames, and fast
 
@@ -106,11 +107,11 @@ def test_the_graph_runs_the_trunk_once_for_equal_rows(tuned: Any, tmp_path: Path
     last = [node for node in graph.graph.node if node.op_type == "Conv"][-1].output[0]
     graph.graph.output.append(onnx.helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
     onnx.save(graph, str(tmp_path / "seen.onnx"))
-    session = variants.onnx.session(tmp_path / "seen.onnx")
+    seen = session(tmp_path / "seen.onnx")
     for rows, trunks in (([0, 0, 0], 1), ([0, 0, 1, 1], 2), ([0, 1, 0], 3)):
         waveforms, weights = inputs(rows, 101)
-        (seen,) = session.run([last], {"waveform": waveforms.numpy(), "weights": weights.numpy()})
-        assert seen.shape == (trunks, 1500, 1, 101)
+        (found,) = seen.run([last], {"waveform": waveforms.numpy(), "weights": weights.numpy()})
+        assert found.shape == (trunks, 1500, 1, 101)
 
 
 def test_the_graph_is_folded_and_lowered(tuned: Any) -> None:

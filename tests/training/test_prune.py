@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from variants.compressed.channel_pruned import CHANNELS, channels_of, load_pruned, remove_channels, trunk_macs
-from variants.compressed.pruning import read
 from variants.loading import load
+from variants.pruning import read
 from variants.speech.data import read_speech
 from variants.training import distill, prune
 from variants.training.__main__ import main

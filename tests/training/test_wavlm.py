@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from variants.compressed.pruning import read
+from variants.pruning import read
 from variants.training import wavlm_data
 from variants.training.__main__ import main
 from variants.training.wavlm_objectives import DiarizerObjective, PruningObjective, compared

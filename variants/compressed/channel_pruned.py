@@ -19,11 +19,11 @@ from variants.exact.onnx_tuned import onnx_tuned
 from variants.exact.shared_trunk import share
 from variants.loading import WEIGHTS, checked
 from variants.provenance import Provenance, provenance_of, stamp
+from variants.pruning import keep, narrow, read
 from variants.registry import variant
 
 from .best import best
 from .int8_static import int8_static
-from .pruning import keep, narrow, read
 
 Model = TypeVar("Model", bound=nn.Module)
 # Output channels of the trunk's convolutions: sinc filters, two more of the SincNet, five TDNN levels.

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from variants.compressed import pruning
+from variants import pruning
 from variants.compressed.channel_pruned import CHANNELS, channels_of, remove_channels, trunk_macs
 from variants.exact.folded import frozen_sinc
 from variants.speech.data import DataError, Speech

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variants.compressed.pruning import Constraint, PercentileClip, matching_loss, parameter_groups, scheduled
+from variants.pruning import Constraint, PercentileClip, matching_loss, parameter_groups, scheduled
 from variants.wavlm import Encoder, GatedEncoder, Segmenter
 from variants.wavlm.powerset import SPEAKERS, matched_loss, relabelled, to_classes
 from variants.wavlm.segmenter import prepared

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from variants.compressed.channel_pruned import with_channels
-from variants.compressed.pruning import read_state
 from variants.paper.distilled import reduce
+from variants.pruning import read_state
 from variants.speech.data import DataError
 
 from .architecture import PyanNet, XVectorSincNet

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from variants.compressed.pruning import HardConcrete
+from variants.pruning import HardConcrete
 
 from .counting import count, parameters
 from .encoder import Encoder, Gates

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from variants.compressed.pruning import Kept, keep, narrow
+from variants.pruning import Kept, keep, narrow
 
 from .encoder import Attention, Encoder, FeedForward, Gates
 

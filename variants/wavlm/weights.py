@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variants.compressed.pruning import read, write
 from variants.errors import UnavailableError, UserError
 from variants.provenance import Provenance, stamp
+from variants.pruning import read, write
 
 from .encoder import Encoder
 from .segmenter import Segmenter

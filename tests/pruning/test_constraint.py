@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from variants.compressed.pruning import (
+from variants.pruning import (
     Constraint,
     HardConcrete,
     PercentileClip,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from variants.compressed.pruning import HardConcrete
+from variants.pruning import HardConcrete
 
 
 def gates(*log_alpha: float, multiple: int = 1) -> HardConcrete:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from variants.compressed.pruning import keep, narrow, read, write
+from variants.pruning import keep, narrow, read, write
 
 
 def test_kept_units_and_their_scales() -> None:
