@@ -4,7 +4,6 @@ import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -13,13 +12,13 @@ from variants.exact.pooling import ProductPool
 from variants.exact.row_graph import row_graph
 from variants.exact.shared_trunk import SharedTrunk
 from variants.provenance import Provenance, provenance_of
-from variants.registry import Variant, build, get
+from variants.registry import Built, Variant, build, get
 from variants.runtime.graph import Graph
 from variants.runtime.onnx import export
 
 
 def export_variant(
-    name: str, root: Any, out: Path, der_increase: float | None = None, stored: Iterable[Path] = ()
+    name: str, root: nn.Module, out: Path, der_increase: float | None = None, stored: Iterable[Path] = ()
 ) -> dict[str, str]:
     """Write variant `name`, built from `root` (of its kind), as ONNX file `out`; returns the metadata in it.
 
@@ -54,7 +53,7 @@ def export_variant(
     return notes
 
 
-def _write(model: Any, entry: Variant, file: Path) -> Path:
+def _write(model: Built, entry: Variant, file: Path) -> Path:
     """The ONNX file of a built model: its own if it runs from one, else written to `file`."""
     own = getattr(getattr(model, "model", None), "path", None)
     if own is not None:
@@ -75,7 +74,7 @@ def _write(model: Any, entry: Variant, file: Path) -> Path:
         ) from None
 
 
-def _write_segmentation(model: Any, file: Path) -> Path:
+def _write_segmentation(model: Built, file: Path) -> Path:
     """The graph that a segmentation runs from, under DIART's names."""
     import onnx
 

@@ -1,13 +1,20 @@
 """A variant in a live DIART pipeline, its segmentation variant and blocks included."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from .exact.blocks import lean
 from .loading import load
 from .registry import as_embedding_model, as_segmentation_model, build, get
 
+if TYPE_CHECKING:
+    from diart import SpeakerDiarization
 
-def pipeline(name: str, embedding: str = "bundled", segmentation: str = "bundled", **settings: Any) -> Any:
+
+def pipeline(
+    name: str, embedding: str = "bundled", segmentation: str = "bundled", **settings: object
+) -> SpeakerDiarization:
     """A `diart.SpeakerDiarization` that runs variant `name`.
 
     embedding, segmentation: where the two models come from, as in `variants.loading.load`. settings: those of

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Model = Literal["embedding", "segmentation"]
 MODELS: tuple[Model, ...] = get_args(Model)
 Built: TypeAlias = "nn.Module | EmbeddingModel"
-Technique = TypeVar("Technique", bound="Callable[[Any], Built]")  # of a model class of its own, or of any
+Technique = TypeVar("Technique", bound="Callable[[Any], Built]")  # Any: each knows its parent's class
 
 EXACT_TOLERANCE = 0.05  # DER points that rounding alone may move
 _registry: dict[str, Variant] = {}
@@ -61,7 +61,7 @@ class Variant:
     """The variant to export as ONNX in its place, if one file cannot hold it (it keeps work, or is two models)."""
     segmentation: str | None = None
     """The segmentation variant that a whole-pipeline variant brings along, with the lean blocks (`exact.blocks`)."""
-    build: Callable[[Any], Built] = lambda model: model
+    build: Callable[[Any], Built] = lambda model: model  # Any: as above
     """From the parent's model (its own copy) to the variant's: the decorated function."""
 
     def __call__(self, build: Technique) -> Technique:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from variants.arrays import Floats
 from variants.errors import UserError
 from variants.runtime.onnx import FRAMES, SAMPLES
 
@@ -21,8 +22,8 @@ class Calibration:
     digest: SHA-256 of the audio and its references.
     """
 
-    waveforms: np.ndarray
-    weights: np.ndarray
+    waveforms: Floats
+    weights: Floats
     digest: str
 
     def notes(self) -> dict[str, str]:
@@ -51,7 +52,7 @@ def calibration(folder: Path = DEV) -> Calibration:
         waveform = conversation.audio.read()
         for first in range(0, len(waveform) - SAMPLES + 1, SAMPLES):
             frames = (first + np.arange(FRAMES) * SAMPLES / FRAMES) / RATE
-            active: dict[str, np.ndarray] = {}
+            active: dict[str, Floats] = {}
             for turn in conversation.turns:
                 spoken = active.setdefault(turn.speaker, np.full(FRAMES, FLOOR, np.float32))
                 spoken[(frames >= turn.start) & (frames < turn.end)] = 1

@@ -5,8 +5,9 @@ The second paper's method on the first paper's model; `python -m variants.traini
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import torch
 from safetensors import safe_open
@@ -20,28 +21,29 @@ from variants.exact.shared_trunk import share
 from variants.loading import WEIGHTS, checked
 from variants.provenance import Provenance, provenance_of, stamp
 from variants.pruning import keep, narrow, read
-from variants.registry import variant
+from variants.registry import Variant, variant
 
 from .best import best
 from .int8_static import int8_static
 
-Model = TypeVar("Model", bound=nn.Module)
+Network = TypeVar("Network", bound=nn.Module)
+Amount = TypeVar("Amount", float, Tensor)
 # Output channels of the trunk's convolutions: sinc filters, two more of the SincNet, five TDNN levels.
 CHANNELS = (80, 60, 60, 512, 512, 512, 512, 1500)
 # Taps and, of a chunk of 5 s, output positions of each.
 GEOMETRY = ((251, 7975), (5, 2654), (5, 880), (5, 289), (3, 285), (3, 279), (1, 279), (1, 279))
 
 
-def trunk_macs(channels: Sequence[Any]) -> Any:
+def trunk_macs(channels: Sequence[Amount]) -> Amount:
     """Multiply-adds of the trunk on a chunk of 5 s, its convolutions having so many (expected) output channels."""
-    inputs = [1.0, *channels[:-1]]
-    return sum(
-        taps * positions * given * made
-        for (taps, positions), given, made in zip(GEOMETRY, inputs, channels, strict=True)
-    )
+    (taps, positions), *behind = GEOMETRY
+    total = taps * positions * channels[0]  # of the waveform, which is one channel
+    for (taps, positions), (given, made) in zip(behind, pairwise(channels), strict=True):
+        total = total + taps * positions * given * made
+    return total
 
 
-def remove_channels(model: Model, masks: Sequence[Tensor]) -> Model:
+def remove_channels(model: Network, masks: Sequence[Tensor]) -> Network:
     """Take the channels out whose mask is 0, and fold what is left of the masks into the layers behind; in place.
 
     masks: (channels,) of each convolution's outputs behind norm and activation, in the order of `CHANNELS`, the last
@@ -66,14 +68,11 @@ def remove_channels(model: Model, masks: Sequence[Tensor]) -> Model:
 
 def channels_of(model: nn.Module) -> list[int]:
     """Output channels of each of the trunk's convolutions, as in `CHANNELS`."""
-    sincnet, tdnns = (
-        list(model.get_submodule("sincnet.conv1d").children()),
-        list(model.get_submodule("tdnns").children()),
-    )
-    return [int(layer.out_channels) for layer in (*sincnet, *tdnns[::3])]  # type: ignore[arg-type]
+    sincnet, tdnns = (list(model.get_submodule(name).children()) for name in ("sincnet.conv1d", "tdnns"))
+    return [cast(nn.Conv1d, layer).out_channels for layer in (*sincnet, *tdnns[::3])]
 
 
-def with_channels(model: Model, channels: Sequence[int]) -> Model:
+def with_channels(model: Network, channels: Sequence[int]) -> Network:
     """`model` made as small as `channels` says, for weights to be loaded into; in place."""
     masks = [(torch.arange(of) < units).float() for units, of in zip(channels, CHANNELS, strict=True)]
     return remove_channels(model, masks)
@@ -111,17 +110,24 @@ def _register(percent: int, tolerance: float) -> None:
         digest = checked(path)
         return stamp(load_pruned(model, path), Provenance(f"bundled {name}", digest, trained=True))
 
-    def composed(suffix: str, title: str, parent: str = "", exact: bool = True, **more: Any) -> Any:
-        needs = () if suffix.startswith("shared") else ("onnx", "onnxruntime")
-        return variant(
+    def composed(
+        suffix: str,
+        title: str,
+        parent: str = "",
+        exact: bool = True,
+        exported_by: str | None = None,
+        segmentation: str | None = None,
+    ) -> Variant:
+        return Variant(
             f"{name}-{suffix}",
             title=f"+ {title}",
             parent=f"{name}{parent}",
             exact=exact,
             tolerance=tolerance,
-            needs=needs,
+            needs=() if suffix.startswith("shared") else ("onnx", "onnxruntime"),
             default=False,
-            **more,
+            exported_by=exported_by,
+            segmentation=segmentation,
         )
 
     folded = "-shared-folded"

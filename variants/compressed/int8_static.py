@@ -1,15 +1,18 @@
 """int8 that is worth it: convolutions, LSTM and linear layers quantised in an ONNX file, their ranges calibrated."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
+from variants.arrays import Floats
 from variants.exact.row_graph import row_graph
 from variants.registry import variant
 from variants.runtime.cpu import multiplies_int8
@@ -17,9 +20,12 @@ from variants.runtime.onnx import Finish, load_in_diart, pinned
 
 from .calibration import calibration
 
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel
+
 PERCENTILE = 99.99  # of an activation's values that its range holds: outliers would coarsen all others
 STATIC = ("Conv", "Gemm", "MatMul")
-Feeds = Sequence[Mapping[str, np.ndarray]]
+Feeds = Sequence[Mapping[str, Floats]]
 
 
 def quantisable(path: Path) -> list[str]:
@@ -83,7 +89,10 @@ def _quantise(path: Path, target: Path, feeds: Feeds, chosen: set[str], spare: b
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     lstms = {n.name for n in onnx.load(str(path)).graph.node if n.op_type == "LSTM"} & chosen
-    common: dict[str, Any] = {"weight_type": QuantType.QInt8, "reduce_range": spare}
+    common: dict[str, Any] = {  # keywords of both functions
+        "weight_type": QuantType.QInt8,
+        "reduce_range": spare,
+    }
     prepared = path.with_suffix(".prepared.onnx")
     with contextlib.redirect_stdout(io.StringIO()):  # the calibrator tells of its progress
         quant_pre_process(str(path), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
@@ -113,7 +122,7 @@ class _Reader:
     def __init__(self, feeds: Feeds) -> None:
         self.feeds = iter(feeds)
 
-    def get_next(self) -> Mapping[str, np.ndarray] | None:
+    def get_next(self) -> Mapping[str, Floats] | None:
         return next(self.feeds, None)
 
 
@@ -147,6 +156,6 @@ def quantised(feeds: Feeds, notes: Mapping[str, str]) -> Finish:
     needs=["onnx", "onnxruntime"],
     default=False,
 )
-def int8_static(model: nn.Module) -> Any:
+def int8_static(model: nn.Module) -> EmbeddingModel:
     """The graph of `onnx-tuned` with int8 convolutions and linear layer, the sinc filters in float."""
     return pinned(load_in_diart(row_graph(model), finish=quantised(*row_feeds())))

@@ -5,15 +5,22 @@ each crop three times over, and looks for speaker turns frame by frame. Here eac
 per buffer, the window once per length, and all turns at once.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyannote.core import Annotation, Segment, SlidingWindowFeature
 
+from variants.arrays import Doubles
+
+if TYPE_CHECKING:
+    from diart import SpeakerDiarization
+
 
 @lru_cache(maxsize=8)
-def hamming(frames: int) -> np.ndarray:
+def hamming(frames: int) -> Doubles:
     """Hamming window (frames, 1)."""
     return np.hamming(frames)[:, None]
 
@@ -27,9 +34,9 @@ class LeanHamming:
     def __call__(self, buffers: list[SlidingWindowFeature], focus: Segment) -> SlidingWindowFeature:
         from diart.blocks.aggregation import AggregationStrategy
 
-        return AggregationStrategy.__call__(self, buffers, focus)  # type: ignore[arg-type]
+        return AggregationStrategy.__call__(self, buffers, focus)
 
-    def aggregate(self, buffers: list[SlidingWindowFeature], focus: Segment) -> np.ndarray:
+    def aggregate(self, buffers: list[SlidingWindowFeature], focus: Segment) -> Doubles:
         """Mean of all buffers (frames, speakers) over `focus`, weighted by the window aligned to each."""
         frames = len(buffers[0].data)
         window, weights, scores = hamming(frames), [], []
@@ -41,7 +48,7 @@ class LeanHamming:
             weights.append(window[rows])
             scores.append(buffer.data[rows])
         hammings, intersection = np.stack(weights), np.stack(scores)
-        return np.sum(hammings * intersection, axis=0) / np.sum(hammings, axis=0)
+        return np.asarray(np.sum(hammings * intersection, axis=0) / np.sum(hammings, axis=0))
 
 
 class LeanBinarize:
@@ -64,7 +71,7 @@ class LeanBinarize:
         return annotation
 
 
-def lean(pipeline: Any) -> Any:
+def lean(pipeline: SpeakerDiarization) -> SpeakerDiarization:
     """A `diart.SpeakerDiarization` with these blocks for its own; it is changed and returned."""
     aggregation = pipeline.pred_aggregation
     aggregation.aggregate = LeanHamming(aggregation.cropping_mode)

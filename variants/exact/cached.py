@@ -47,11 +47,11 @@ class CachedFront(nn.Module):
         super().__init__()
         if norm.track_running_stats or convolution.bias is not None or any(convolution.padding):
             raise UnavailableError("caching needs instance statistics and an unpadded convolution without bias")
-        if not pool.kernel_size == pool.stride or pool.padding or pool.dilation != 1 or pool.ceil_mode:
+        size = pool.kernel_size
+        if not isinstance(size, int) or size != pool.stride or pool.padding or pool.dilation != 1 or pool.ceil_mode:
             raise UnavailableError("caching needs a plain pooling of adjacent outputs")
         self.norm, self.convolution = norm, convolution
-        self.pool: int = pool.kernel_size  # type: ignore[assignment]
-        self.stride, self.kernel = convolution.stride[0], convolution.kernel_size[0]
+        self.pool, self.stride, self.kernel = size, convolution.stride[0], convolution.kernel_size[0]
         # What each filter makes of a constant: the mean that the norm subtracts leaves this much of itself.
         self.gain = nn.Parameter(convolution.weight.detach().sum(dim=2), requires_grad=False)  # (filters, 1)
         self.streams: list[Stream] = []  # the most recent first
@@ -130,9 +130,9 @@ class CachedFront(nn.Module):
         probe, behind = last[-PROBE:], len(last) - PROBE
         places = waveform[behind % self.stride :].unfold(0, PROBE, self.stride)
         for place in (places == probe).all(dim=1).nonzero().flatten().flip(0)[:CANDIDATES].tolist():
-            shift = behind // self.stride - place
-            if self._continues(last, waveform, shift):
-                return shift
+            moved: int = behind // self.stride - place
+            if self._continues(last, waveform, moved):
+                return moved
         return None
 
     def _continues(self, last: torch.Tensor, waveform: torch.Tensor, shift: int) -> bool:

@@ -3,11 +3,12 @@
 import time
 
 import torch
-from torch import nn
 
 from variants.errors import UnavailableError
 from variants.registry import variant
 from variants.runtime.onnx import SAMPLES
+
+from .shared_trunk import SharedTrunk
 
 
 def need_compiler() -> None:
@@ -30,19 +31,19 @@ def need_compiler() -> None:
     probe=need_compiler,
     exported_by="onnx-tuned",
 )
-def compile_trunk(model: nn.Module) -> nn.Module:
+def compile_trunk(model: SharedTrunk) -> SharedTrunk:
     """The trunk by Inductor, weights frozen into it; compiled here, on one chunk, so that no round pays for it.
 
     The model says in `compile_seconds` how long that took.
     """
     start = time.perf_counter()
-    trunk = torch.compile(model.trunk, options={"freezing": True})  # type: ignore[arg-type]
-    model.trunk = trunk  # type: ignore[assignment]
+    trunk = torch.compile(model.trunk, options={"freezing": True})
+    model.trunk = trunk  # type: ignore[method-assign]  # instead of the method
     try:
         with torch.no_grad():
             trunk(torch.zeros(1, 1, SAMPLES))
     except Exception as error:  # whatever a compiler raises
         reason = str(error).strip().split("\n")[0]
         raise UnavailableError(f"torch.compile fails here: {type(error).__name__}: {reason}") from None
-    model.compile_seconds = time.perf_counter() - start  # type: ignore[assignment]
+    model.compile_seconds = time.perf_counter() - start
     return model

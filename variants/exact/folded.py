@@ -1,5 +1,7 @@
 """All that is constant at inference, computed once: sinc filters frozen, BatchNorms folded into what follows them."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -22,9 +24,9 @@ def frozen_sinc(encoder: nn.Module) -> nn.Conv1d:
     """The sinc filterbank as a plain convolution; a convolution as it is."""
     if isinstance(encoder, nn.Conv1d):
         return encoder
-    filterbank = encoder.get_submodule("filterbank")
-    filters = filterbank.filters().detach()  # type: ignore[operator]
-    convolution = nn.Conv1d(1, filters.shape[0], filters.shape[2], stride=filterbank.stride, bias=False)  # type: ignore[arg-type]
+    filterbank: Any = encoder.get_submodule("filterbank")  # asteroid ships no types
+    filters = filterbank.filters().detach()
+    convolution = nn.Conv1d(1, filters.shape[0], filters.shape[2], stride=filterbank.stride, bias=False)
     convolution.weight = nn.Parameter(filters.clone())
     return convolution
 

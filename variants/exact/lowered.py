@@ -13,18 +13,20 @@ from .folded import frozen_sinc
 def lowered(layer: nn.Module) -> nn.Module:
     """`layer` for (batch, channels, 1, time) instead of (batch, channels, time); others than these are elementwise."""
     if isinstance(layer, nn.Conv1d):
-        geometry = {name: (1, getattr(layer, name)[0]) for name in ("kernel_size", "stride", "dilation")}
         if any(layer.padding) or layer.groups != 1:
             raise UnavailableError("only an unpadded, ungrouped convolution is lowered to two dimensions")
         result: nn.Module = nn.Conv2d(
             layer.in_channels,
             layer.out_channels,
+            (1, layer.kernel_size[0]),
+            (1, layer.stride[0]),
+            dilation=(1, layer.dilation[0]),
             bias=layer.bias is not None,
-            **geometry,  # type: ignore[arg-type]
         )
         state = {name: value.unsqueeze(2) if value.dim() == 3 else value for name, value in layer.state_dict().items()}
     elif isinstance(layer, nn.MaxPool1d):
-        return nn.MaxPool2d((1, layer.kernel_size), stride=(1, layer.stride))  # type: ignore[arg-type]
+        assert isinstance(layer.kernel_size, int) and isinstance(layer.stride, int)  # not a tuple of one
+        return nn.MaxPool2d((1, layer.kernel_size), stride=(1, layer.stride))
     elif isinstance(layer, nn.InstanceNorm1d):
         result, state = nn.InstanceNorm2d(layer.num_features, layer.eps, affine=layer.affine), layer.state_dict()
     elif isinstance(layer, nn.BatchNorm1d):

@@ -44,7 +44,8 @@ class RowGraph(nn.Module):
         else:
             owner = torch.arange(waveform.shape[0])
             features = self.trunk(waveform)
-        return self.embedding(self.pooled(features, nearest(weights, features.shape[2]), owner))
+        embeddings: torch.Tensor = self.embedding(self.pooled(features, nearest(weights, features.shape[2]), owner))
+        return embeddings
 
     def pooled(self, features: torch.Tensor, rows: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
         """Statistics (rows, 2 features) of `features[owner]` under weights `rows` (rows, frames)."""
@@ -82,5 +83,5 @@ def row_graph(model: nn.Module, shared: bool = True, lower: bool = True) -> RowG
     trunk = lowered_sequence(sincnet_layers(sincnet) + tdnns) if lower else nn.Sequential(sincnet, *tdnns)
     pool = model.get_submodule("stats_pool")
     if not isinstance(pool, ProductPool):
-        pool = ProductPool(embedding.in_features // 2)  # type: ignore[operator,arg-type]
+        pool = ProductPool(embedding.get_parameter("weight").shape[1] // 2)
     return RowGraph(trunk, pool, embedding, shared).eval()

@@ -16,6 +16,8 @@ from .pooling import ProductPool
 class SharedTrunk(nn.Module):
     """Runs an x-vector's trunk once per run of equal adjacent waveforms; rows in, rows out, like the model itself."""
 
+    compile_seconds: float | None = None  # what compiling the trunk took
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if not isinstance(getattr(model, "tdnns", None), nn.ModuleList):
@@ -27,7 +29,7 @@ class SharedTrunk(nn.Module):
 
     def trunk(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Frame-level features (rows, features, frames) of waveforms (rows, 1, samples)."""
-        outputs = self.sincnet(waveforms)
+        outputs: torch.Tensor = self.sincnet(waveforms)
         for layer in self.tdnns.children():
             outputs = layer(outputs)
         return outputs
@@ -44,7 +46,8 @@ class SharedTrunk(nn.Module):
         else:
             parts = zip(features, weights.split(sizes), strict=True)
             pooled = torch.cat([self.stats_pool(f[None], weights=w[None]).squeeze(0) for f, w in parts])
-        return self.embedding(pooled)
+        embeddings: torch.Tensor = self.embedding(pooled)
+        return embeddings
 
 
 def run_lengths(waveforms: torch.Tensor) -> list[int]:
@@ -64,5 +67,5 @@ def run_lengths(waveforms: torch.Tensor) -> list[int]:
 def share(model: nn.Module) -> nn.Module:
     """The trunk once per chunk, the pooling of all its speakers in matrix products."""
     shared = SharedTrunk(model)
-    shared.stats_pool = ProductPool(model.get_submodule("embedding").in_features // 2)  # type: ignore[operator,arg-type]
+    shared.stats_pool = ProductPool(model.get_parameter("embedding.weight").shape[1] // 2)
     return shared.eval()

@@ -1,8 +1,10 @@
 """The graph of `onnx-tuned` in OpenVINO."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,6 +13,9 @@ from variants.registry import variant
 from variants.runtime.onnx import export
 
 from .row_graph import row_graph
+
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel
 
 
 class OpenVino:
@@ -29,7 +34,7 @@ class OpenVino:
         result = self.request.infer({"waveform": waveform.numpy(), "weights": weights.numpy()}, share_inputs=True)
         return torch.from_numpy(result["embedding"].copy())
 
-    def to(self, device: torch.device) -> "OpenVino":
+    def to(self, device: torch.device) -> OpenVino:
         """DIART moves every model to its device; this one stays on the CPU."""
         return self
 
@@ -43,7 +48,7 @@ class OpenVino:
     default=False,
     exported_by="onnx-tuned",
 )
-def open_vino(model: nn.Module) -> Any:
+def open_vino(model: nn.Module) -> EmbeddingModel:
     """The same one graph, compiled by OpenVINO for the CPU in float32, with torch's number of threads."""
     from diart.models import EmbeddingModel
 

@@ -17,6 +17,7 @@ from torch import nn
 from variants.errors import UserError
 from variants.provenance import Provenance, stamp
 from variants.registry import Model
+from variants.wavlm import PRESETS
 from variants.wavlm import weights as wavlm
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -45,7 +46,7 @@ def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module
     if source == "bundled":
         return _bundled(kind)
     path = Path(source).expanduser()
-    if kind == "segmentation" and (preset := source.partition("="))[0] in wavlm.PRESETS:
+    if kind == "segmentation" and (preset := source.partition("="))[0] in PRESETS:
         return wavlm.load_preset(preset[0], preset[2] or None)
     if kind == "segmentation" and path.suffix == ".safetensors" and path.exists():
         return wavlm.load_file(path)
@@ -84,7 +85,8 @@ def _bundled(kind: str) -> nn.Module:
         model.specifications = segmentation_specifications(state["classifier.weight"].shape[0])
         model.setup()
     model.load_state_dict(state)
-    return stamp(model.eval(), Provenance(f"bundled {kind}", digest, trained=True))
+    network: nn.Module = model.eval()
+    return stamp(network, Provenance(f"bundled {kind}", digest, trained=True))
 
 
 def segmentation_specifications(speakers: int) -> Any:
@@ -166,7 +168,8 @@ def _checkpoint(kind: str, path: Path, source: str, trust: bool) -> nn.Module:
             reason = str(error).split("\n")[0]
             raise UserError(f"{where}: {path} does not fit its architecture {name}: {reason}") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return stamp(model.eval(), Provenance(source, digest, trained=True))
+    network: nn.Module = model.eval()
+    return stamp(network, Provenance(source, digest, trained=True))
 
 
 def _download(kind: str, model_id: str) -> Path:

@@ -13,12 +13,12 @@ from variants.loading import checked
 from variants.provenance import Provenance, provenance_of, stamp
 from variants.registry import variant
 
-Model = TypeVar("Model", bound=nn.Module)
+Network = TypeVar("Network", bound=nn.Module)
 STUDENT = Path(__file__).parents[1] / "weights" / "student.safetensors"
 REMOVED = 1  # the level to remove, of 0 to 4: the first 512->512 one; the other keeps its wider dilation of 3
 
 
-def reduce(model: Model) -> Model:
+def reduce(model: Network) -> Network:
     """Remove TDNN level `REMOVED` (convolution, activation, BatchNorm) and make the rest use ReLU.
 
     Raises UnavailableError for a model without the x-vector's `tdnns`.
@@ -35,7 +35,7 @@ def reduce(model: Model) -> Model:
     return model
 
 
-def randomize(model: Model, seed: int) -> Model:
+def randomize(model: Network, seed: int) -> Network:
     """Draw every weight anew, reproducibly."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

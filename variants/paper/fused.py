@@ -28,4 +28,5 @@ def fuse(model: nn.Module) -> nn.Module:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.ao is deprecated upstream; it is what the paper used
-        return fuse_modules(model.eval(), pairs)
+        fused: nn.Module = fuse_modules(model.eval(), pairs)
+    return fused

@@ -21,4 +21,5 @@ def quantize(model: nn.Module) -> nn.Module:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.ao is deprecated upstream; it is what the paper used
-        return torch.ao.quantization.quantize_dynamic(model.eval())
+        quantized: nn.Module = torch.ao.quantization.quantize_dynamic(model.eval())
+    return quantized

@@ -1,11 +1,16 @@
 """The paper's ONNX export, in DIART's own default session, and in one that obeys the run's threads."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from variants.registry import variant
 from variants.runtime.onnx import load_in_diart, pinned
+
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel
 
 
 @variant(
@@ -18,7 +23,7 @@ from variants.runtime.onnx import load_in_diart, pinned
     needs=["onnx", "onnxruntime"],
     pinned=False,
 )
-def onnx_default(model: nn.Module) -> Any:
+def onnx_default(model: nn.Module) -> EmbeddingModel:
     """As the paper did: DIART's loader and default session, which picks its own threads and lets them spin."""
     return load_in_diart(model)
 
@@ -32,6 +37,6 @@ def onnx_default(model: nn.Module) -> Any:
     needs=["onnx", "onnxruntime"],
     default=False,
 )
-def onnx_pinned(model: nn.Module) -> Any:
+def onnx_pinned(model: nn.Module) -> EmbeddingModel:
     """The same file in a session with torch's number of threads, none of which spins."""
     return pinned(load_in_diart(model))

@@ -5,7 +5,7 @@ Method: Han et al., "Fine-tune Before Structured Pruning" (Interspeech 2025), on
 """
 
 from .clipping import PercentileClip
-from .constraint import Constraint, parameter_groups, scheduled
+from .constraint import Constraint, Groups, parameter_groups, scheduled
 from .gates import HardConcrete
 from .matching import matching_loss
 from .storage import read, read_state, write
@@ -13,6 +13,7 @@ from .surgery import Kept, keep, narrow
 
 __all__ = [
     "Constraint",
+    "Groups",
     "HardConcrete",
     "Kept",
     "PercentileClip",

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from .gates import HardConcrete
 
+Groups = list[dict[str, Any]]  # as torch types those of an optimiser
+
 
 class Constraint(nn.Module):
     """l1 (s - t) + l2 (s - t)^2 for sparsity s and target t (Wang, Wohlwend and Lei, EMNLP 2020, section 3.2).
@@ -28,9 +30,7 @@ def scheduled(progress: float, target: float, warm: float) -> float:
     return target * min(progress / warm, 1.0)
 
 
-def parameter_groups(
-    objective: nn.Module, weights: float, gates: float = 2e-2, multipliers: float = 2e-2
-) -> list[dict[str, Any]]:
+def parameter_groups(objective: nn.Module, weights: float, gates: float = 2e-2, multipliers: float = 2e-2) -> Groups:
     """Groups for AdamW, without decay: learning rates of weights, of gates, and of multipliers, which ascend.
 
     The defaults are the second paper's. Parameters that need no gradient are left out.

@@ -16,7 +16,7 @@ SCALE = ".scale"  # behind the name of a matrix in eight bits: what its rows are
 def write(
     path: Path,
     module: nn.Module,
-    sizes: Any,
+    sizes: object,
     notes: Mapping[str, str],
     half: bool = True,
     coarse: Collection[str] = (),
@@ -38,7 +38,7 @@ def write(
 
 
 def read(path: Path) -> tuple[Any, dict[str, Tensor], dict[str, str]]:
-    """Sizes, weights (float32) and notes of a file that `write` made.
+    """Sizes (what JSON holds), weights (float32) and notes of a file that `write` made.
 
     Raises what safetensors raises for another kind of file, KeyError for one without sizes.
     """

@@ -1,13 +1,19 @@
 """Models as ONNX files, in DIART's own default session or in one that obeys the run's threads."""
 
+from __future__ import annotations
+
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel
+    from onnxruntime import InferenceSession, SessionOptions
 
 Finish = Callable[[Path], Path]  # from the exported file to the one to run, in the same folder
 SAMPLES, FRAMES = 80_000, 293  # a 5 s chunk at 16 kHz, and the segmentation's frames in it
@@ -30,7 +36,9 @@ def write_onnx(
 
     dynamo: by `torch.export` and onnxscript instead of the tracing exporter, which the paper used.
     """
-    dynamic: dict[str, Any] = {"dynamic_axes": {name: dict(named) for name, named in axes.items()}}
+    dynamic: dict[str, Any] = {  # a keyword of `torch.onnx.export`, each with its type
+        "dynamic_axes": {name: dict(named) for name, named in axes.items()}
+    }
     if dynamo:
         free = torch.export.Dim.DYNAMIC
         dynamic = {"dynamic_shapes": tuple(dict.fromkeys(axes.get(name, {}), free) for name in inputs)}
@@ -61,7 +69,7 @@ def as_it_is(path: Path) -> Path:
     return path
 
 
-def load_in_diart(model: nn.Module, dynamo: bool = False, finish: Finish = as_it_is) -> Any:
+def load_in_diart(model: nn.Module, dynamo: bool = False, finish: Finish = as_it_is) -> EmbeddingModel:
     """Export, then load by DIART's own `EmbeddingModel.from_onnx`, whose session takes its default options."""
     from diart.models import EmbeddingModel
 
@@ -72,7 +80,7 @@ def load_in_diart(model: nn.Module, dynamo: bool = False, finish: Finish = as_it
     return embedding
 
 
-def session_options(threads: int | None = None, spinning: bool = False) -> Any:
+def session_options(threads: int | None = None, spinning: bool = False) -> SessionOptions:
     """Options of a sequential session; threads: None for torch's number, 0 for the runtime's own choice.
 
     spinning: whether its threads may spin between runs, as they do by default.
@@ -87,7 +95,7 @@ def session_options(threads: int | None = None, spinning: bool = False) -> Any:
     return options
 
 
-def session(path: Path, threads: int | None = None, spinning: bool = False) -> Any:
+def session(path: Path, threads: int | None = None, spinning: bool = False) -> InferenceSession:
     """An ONNX Runtime session on the CPU with these `session_options`."""
     import onnxruntime
 
@@ -96,7 +104,7 @@ def session(path: Path, threads: int | None = None, spinning: bool = False) -> A
     )
 
 
-def pinned(embedding: Any, threads: int | None = None, spinning: bool = False) -> Any:
+def pinned(embedding: EmbeddingModel, threads: int | None = None, spinning: bool = False) -> EmbeddingModel:
     """The loaded ONNX `embedding`, its session replaced by one of these options (`session`)."""
     embedding.model.session = session(embedding.model.path, threads, spinning)
     return embedding

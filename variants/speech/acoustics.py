@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
+from variants.arrays import Floats
 
-def room_response(rng: np.random.Generator, sample_rate: int = 16000, rt60: float | None = None) -> np.ndarray:
+
+def room_response(rng: np.random.Generator, sample_rate: int = 16000, rt60: float | None = None) -> Floats:
     """Synthetic room impulse response, unit energy, direct path at sample 0; `rt60` (s) is drawn if None.
 
     Direct path, 4 to 9 early reflections within 40 ms, Gaussian tail falling by 60 dB in `rt60`;
@@ -24,10 +26,10 @@ def room_response(rng: np.random.Generator, sample_rate: int = 16000, rt60: floa
     reverberant[: sample_rate // 1000] = 0
     response = reverberant * 10 ** (-rng.uniform(0, 15) / 20) / np.linalg.norm(reverberant)
     response[0] = 1.0
-    return (response / np.linalg.norm(response)).astype(np.float32)
+    return np.asarray(response / np.linalg.norm(response), np.float32)
 
 
-def noise(rng: np.random.Generator, samples: int, sample_rate: int = 16000) -> np.ndarray:
+def noise(rng: np.random.Generator, samples: int, sample_rate: int = 16000) -> Floats:
     """Background noise (samples,), unit RMS: power falls by 0 to 6 dB per octave, level drifts by about 3 dB."""
     size = next_fast_len(samples, real=True)
     spectrum = rfft(rng.standard_normal(size).astype(np.float32))
@@ -37,13 +39,13 @@ def noise(rng: np.random.Generator, samples: int, sample_rate: int = 16000) -> n
     knots = np.arange(int(samples / sample_rate) + 2)
     drift = np.interp(seconds, knots, rng.normal(0, 3, len(knots)))
     modulated = coloured * 10 ** (drift / 20)
-    return (modulated / np.sqrt(np.mean(modulated**2))).astype(np.float32)
+    return np.asarray(modulated / np.sqrt(np.mean(modulated**2)), np.float32)
 
 
-def spectral_tilt(rng: np.random.Generator, waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
+def spectral_tilt(rng: np.random.Generator, waveform: Floats, sample_rate: int = 16000) -> Floats:
     """`waveform` (samples,) with -3 to +3 dB more per octave, its RMS unchanged: another microphone."""
     size = next_fast_len(len(waveform), real=True)
     octaves = np.log2(np.maximum(rfftfreq(size, 1 / sample_rate), 60.0) / 1000)
     tilted = irfft(rfft(waveform, size) * 10 ** (rng.uniform(-3, 3) * octaves / 20), size)[: len(waveform)]
     scale = np.sqrt(np.mean(np.square(waveform)) / max(np.mean(tilted**2), 1e-20))
-    return (tilted * scale).astype(np.float32)
+    return np.asarray(tilted * scale, np.float32)

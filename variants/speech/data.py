@@ -13,6 +13,8 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from variants.arrays import Floats
+
 from .simulate import Turn
 
 SAMPLE_RATE = 16000
@@ -31,20 +33,20 @@ class Clip:
     start: float = 0.0
     end: float | None = None
 
-    def read(self) -> np.ndarray:
+    def read(self) -> Floats:
         """Mono samples at 16 kHz, float32 (samples,)."""
         try:
             with soundfile.SoundFile(self.path) as file:
                 rate = file.samplerate
                 file.seek(min(int(self.start * rate), file.frames))
                 count = -1 if self.end is None else int((self.end - self.start) * rate)
-                samples = file.read(count, dtype="float32", always_2d=True).mean(axis=1)
+                samples: Floats = file.read(count, dtype="float32", always_2d=True).mean(axis=1)
         except (soundfile.LibsndfileError, OSError) as error:
             raise DataError(f"{self.path}: cannot be read as audio ({error})") from None
         common = gcd(rate, SAMPLE_RATE)
         if rate == SAMPLE_RATE:
             return samples
-        return resample_poly(samples, SAMPLE_RATE // common, rate // common).astype(np.float32)
+        return np.asarray(resample_poly(samples, SAMPLE_RATE // common, rate // common), np.float32)
 
 
 @dataclass(frozen=True)

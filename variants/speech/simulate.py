@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_opening
 
+from variants.arrays import Bools, Doubles, Floats
+
 from .acoustics import noise, room_response
 
 FRAMES_PER_SECOND = 100  # labels live on a grid of 10 ms
@@ -27,15 +29,15 @@ class Turn:
     end: float
 
 
-def _level(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+def _level(waveform: Floats, sample_rate: int) -> Doubles:
     """Level of each 10 ms frame in dB, averaged over three frames."""
     hop = sample_rate // FRAMES_PER_SECOND
     frames = waveform[: len(waveform) // hop * hop].reshape(-1, hop).astype(np.float64)
     power = np.convolve(np.mean(frames**2, axis=1), np.ones(3) / 3, mode="same")[: len(frames)]
-    return 10 * np.log10(power + 1e-12)
+    return np.asarray(10 * np.log10(power + 1e-12))
 
 
-def speech_activity(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
+def speech_activity(waveform: Floats, sample_rate: int = 16000) -> Bools:
     """Where clean speech sounds: one bool per whole 10 ms frame of `waveform` (samples,).
 
     Threshold 35 dB below loud speech, at least 8 dB above the noise floor; hangover 30 ms before and 60 ms
@@ -51,7 +53,7 @@ def speech_activity(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarra
     return np.convolve(above, np.ones(10), mode="full")[3 : 3 + len(above)] > 0.5
 
 
-def _runs(active: np.ndarray) -> list[tuple[int, int]]:
+def _runs(active: Bools) -> list[tuple[int, int]]:
     """[first, end) of each run of True, bridging pauses of at most PAUSE."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], active.astype(np.int8), [0]))))
     runs: list[tuple[int, int]] = []
@@ -62,7 +64,7 @@ def _runs(active: np.ndarray) -> list[tuple[int, int]]:
     return runs
 
 
-def _whole_words(active: np.ndarray, cut: int, shortest: int = 15) -> int:
+def _whole_words(active: Bools, cut: int, shortest: int = 15) -> int:
     """`cut` moved to the edge of the word that it falls in, where it would leave a mere scrap of it."""
     right = int(np.argmin(np.append(active[cut:], False)))
     left = int(np.argmin(np.append(active[:cut][::-1], False)))
@@ -72,11 +74,11 @@ def _whole_words(active: np.ndarray, cut: int, shortest: int = 15) -> int:
 class _Voice:
     """The utterances of one speaker in random order, handed out piece by piece, for ever."""
 
-    def __init__(self, rng: np.random.Generator, utterances: Sequence[np.ndarray], sample_rate: int) -> None:
+    def __init__(self, rng: np.random.Generator, utterances: Sequence[Floats], sample_rate: int) -> None:
         self.rng, self.utterances, self.sample_rate = rng, utterances, sample_rate
         self.left, self.source = (np.zeros(0, np.float32), np.zeros(0), np.zeros(0, bool)), self._endless()
 
-    def _endless(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _endless(self) -> Iterator[tuple[Floats, Doubles, Bools]]:
         while True:
             voiced = False
             for index in self.rng.permutation(len(self.utterances)):
@@ -91,7 +93,7 @@ class _Voice:
             if not voiced:
                 raise ValueError("a speaker without speech: no utterance has any audible part")
 
-    def piece(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    def piece(self, seconds: float) -> tuple[Floats, Bools]:
         """About `seconds` of speech (less where an utterance ends) cut at a pause: samples, active frames."""
         hop = self.sample_rate // FRAMES_PER_SECOND
         if self.left[2].sum() < 30:  # no crumbs
@@ -114,11 +116,11 @@ class _Voice:
 
 def dry_tracks(
     rng: np.random.Generator,
-    utterances: Mapping[str, Sequence[np.ndarray]],
+    utterances: Mapping[str, Sequence[Floats]],
     duration: float,
     sample_rate: int = 16000,
     overlap: float = 0.1,
-) -> tuple[dict[str, np.ndarray], list[Turn]]:
+) -> tuple[dict[str, Floats], list[Turn]]:
     """One track of dry speech (samples,) per speaker, unit RMS where active, and the turns that they hold.
 
     Turns last about 0.5 to 8 s; gaps are exponential (mean 0.4 s); while less than `overlap` of the speech so
@@ -175,13 +177,13 @@ def dry_tracks(
 
 def conversation(
     rng: np.random.Generator,
-    utterances: Mapping[str, Sequence[np.ndarray]],
+    utterances: Mapping[str, Sequence[Floats]],
     duration: float,
     sample_rate: int = 16000,
     overlap: float = 0.1,
     snr: tuple[float, float] = (10.0, 30.0),
     level: float = 4.0,
-) -> tuple[np.ndarray, list[Turn]]:
+) -> tuple[Floats, list[Turn]]:
     """A conversation (samples,) float32 of `duration` s between the speakers of `utterances`, and its turns.
 
     All share one room (RT60) at different positions, speak within +-`level` dB of each other, and noise lies

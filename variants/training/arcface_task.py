@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -25,14 +24,14 @@ from .fit import checkpoint_to_resume
 from .student import Teacher
 
 
-class DistillationWithArcFace(SupervisedRepresentationLearningWithArcFace):
+class DistillationWithArcFace(SupervisedRepresentationLearningWithArcFace):  # type: ignore[misc]  # has no types
     """`SupervisedRepresentationLearningWithArcFace` whose loss adds `factor` times the distance to the teacher.
 
     teacher: maps waveforms (batch, 1, samples) to embeddings (batch, dimension); it is never changed. Everything else
     is pyannote's, its options too (paper section IV-A).
     """
 
-    def __init__(self, protocol: Protocol, teacher: torch.nn.Module, factor: float, **options: Any) -> None:
+    def __init__(self, protocol: Protocol, teacher: torch.nn.Module, factor: float, **options: object) -> None:
         super().__init__(protocol, **options)
         self.teacher, self.factor = teacher.eval().requires_grad_(False), factor
 

@@ -37,7 +37,8 @@ class SincNet(nn.Module):
 
     def front(self, waveforms: Tensor) -> Tensor:
         """(batch, 1, samples) -> (batch, 80, features at `FRONT_RATE`), all of them >= 0."""
-        return self.pool1d[0](torch.abs(self.conv1d[0](self.wav_norm1d(waveforms))))
+        features: Tensor = self.pool1d[0](torch.abs(self.conv1d[0](self.wav_norm1d(waveforms))))
+        return features
 
     def back(self, features: Tensor, gates: Sequence[Tensor] = ()) -> Tensor:
         """(batch, 80, features) -> (batch, 60, frames); gates: three of (channels,) to multiply the outputs with."""
@@ -98,7 +99,8 @@ class XVectorSincNet(nn.Module):
         outputs = self.sincnet.back(features)
         for layer in self.tdnns:
             outputs = layer(outputs)
-        return self.embedding(statistics_pooling(outputs, weights))
+        embeddings: Tensor = self.embedding(statistics_pooling(outputs, weights))
+        return embeddings
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
         """(batch, 1, samples), weights as in `statistics_pooling` -> (batch[, speakers], dimension)."""
@@ -123,7 +125,8 @@ class PyanNet(nn.Module):
         outputs, _ = self.lstm(self.sincnet.back(features).transpose(1, 2))
         for linear in self.linear:
             outputs = F.leaky_relu(linear(outputs))
-        return self.classifier(outputs)
+        logits: Tensor = self.classifier(outputs)
+        return logits
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """(batch, 1, samples) -> speech probabilities (batch, frames, speakers)."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor, nn
 
+from variants.arrays import Doubles, Floats, Integers
 from variants.paper.distilled import REMOVED
 from variants.speech.data import Speech, hold_out
 
@@ -27,10 +28,10 @@ from .student import Teacher, centre_frames, cut_student, has_initial_front, new
 MARGIN, SCALE = float(np.deg2rad(28.6)), 64.0  # of ArcFace, pyannote's defaults
 
 
-def penalised(scores: np.ndarray) -> np.ndarray:
+def penalised(scores: Doubles) -> Doubles:
     """Pooling weights that DIART's overlap-aware embedding makes of activities (speakers, steps), gamma 3, beta 10."""
     exponents = np.exp(10 * (scores - scores.max(axis=0)))
-    return np.maximum(scores**3 * (exponents / exponents.sum(axis=0)) ** 3, 1e-8)
+    return np.asarray(np.maximum(scores**3 * (exponents / exponents.sum(axis=0)) ** 3, 1e-8))
 
 
 class DistillationBatches(EmbeddingBatches):
@@ -46,9 +47,7 @@ class DistillationBatches(EmbeddingBatches):
         super().__init__(source, steps, seconds, (crop, crop), seed)
         self.weighted = weighted
 
-    def _row(
-        self, rng: np.random.Generator, speakers: np.ndarray, length: int
-    ) -> tuple[np.ndarray, list[int], np.ndarray]:
+    def _row(self, rng: np.random.Generator, speakers: Integers, length: int) -> tuple[Floats, list[int], Floats]:
         if not self.weighted:
             label = int(rng.choice(speakers))
             signal = self.source.crop(rng, int(rng.choice(self.by_class[label])), length)

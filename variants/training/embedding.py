@@ -12,6 +12,7 @@ from scipy.signal import oaconvolve, resample_poly
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from variants.arrays import Floats, Integers
 from variants.speech.acoustics import noise, room_response, spectral_tilt
 from variants.speech.data import SAMPLE_RATE, Clip, Speech
 
@@ -24,7 +25,7 @@ SPEAKERS = 24  # most classes in a batch, so that each comes several times
 WEIGHTS = 100  # steps of the weights over a row, whatever its length
 
 
-def augment(rng: np.random.Generator, waveform: np.ndarray, clean: float = 0.2) -> np.ndarray:
+def augment(rng: np.random.Generator, waveform: Floats, clean: float = 0.2) -> Floats:
     """`waveform` (samples,) in a noisy room, through a microphone; with chance `clean` nearly as it is."""
     snr = rng.uniform(20, 35)
     if rng.random() >= clean:
@@ -36,14 +37,14 @@ def augment(rng: np.random.Generator, waveform: np.ndarray, clean: float = 0.2) 
     return spectral_tilt(rng, noisy).astype(np.float32)
 
 
-def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
+def change_speed(waveform: Floats, speed: float) -> Floats:
     """Resampled: `speed` 1.1 is 10 % faster and higher."""
     if speed == 1.0:
         return waveform
-    return resample_poly(waveform, 100, round(100 * speed)).astype(np.float32)
+    return np.asarray(resample_poly(waveform, 100, round(100 * speed)), np.float32)
 
 
-class AugmentedSpeech(Dataset[tuple[np.ndarray, np.ndarray]]):
+class AugmentedSpeech(Dataset[tuple[Floats, Integers]]):
     """Every utterance at every speed, `copies` times differently augmented: (samples,) and its class."""
 
     rate = float(SAMPLE_RATE)
@@ -61,12 +62,12 @@ class AugmentedSpeech(Dataset[tuple[np.ndarray, np.ndarray]]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, item: int) -> tuple[Floats, Integers]:
         clip, speed, label = self.items[item]
         rng = np.random.default_rng([self.seed, item])
         return augment(rng, change_speed(clip.read(), speed)), np.array(label)
 
-    def crop(self, rng: np.random.Generator, item: int, length: int) -> np.ndarray:
+    def crop(self, rng: np.random.Generator, item: int, length: int) -> Floats:
         """A random stretch, newly augmented, for recipes that train from waveforms: (length, 1)."""
         clip, speed, _ = self.items[item]
         waveform = change_speed(clip.read(), speed)
@@ -102,9 +103,7 @@ class EmbeddingBatches(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return self.steps
 
-    def _row(
-        self, rng: np.random.Generator, speakers: np.ndarray, length: int
-    ) -> tuple[np.ndarray, list[int], np.ndarray]:
+    def _row(self, rng: np.random.Generator, speakers: Integers, length: int) -> tuple[Floats, list[int], Floats]:
         first, second = rng.choice(speakers, 2, replace=False).tolist()
         items = [int(rng.choice(self.by_class[label])) for label in (first, second)]
         weights = np.zeros((2, WEIGHTS), np.float32)
@@ -189,7 +188,7 @@ def features_of(network: XVectorSincNet, signal: Tensor) -> Tensor:
     """Stored features (batch, 80, features), of the filters left in `network`; or waveforms' (batch, 1, samples)."""
     if signal.shape[1] != CHANNELS:
         return network.sincnet.front(signal)
-    filters = getattr(network, "filters", None)
+    filters: Tensor | None = getattr(network, "filters", None)
     return signal if filters is None else signal[:, filters]
 
 
@@ -202,7 +201,8 @@ def embed_windows(network: XVectorSincNet, features: Tensor, weights: Tensor, ga
     """
     levels = tdnn_levels(network, network.sincnet.back(features, gates[:3]).transpose(1, 2), gates[3:-1])
     pooled = pool_windows(levels[-1], weights)
-    return network.embedding(pooled * gates[-1].repeat(2) if gates else pooled)
+    embeddings: Tensor = network.embedding(pooled * gates[-1].repeat(2) if gates else pooled)
+    return embeddings
 
 
 class EmbeddingObjective(nn.Module):

@@ -7,8 +7,10 @@ from itertools import permutations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from variants.arrays import Bools, Floats, Integers
 from variants.speech.data import SAMPLE_RATE, Conversation, DataError, Speech
 from variants.speech.simulate import FRAMES_PER_SECOND
 
@@ -16,7 +18,7 @@ from .embedding import augment
 from .segmentation import CHUNK, activity, targets_of
 
 
-def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
+def equal_error_rate(scores: Floats, same: Bools) -> float:
     """Rate at which as many different pairs score above the threshold as same pairs score below it.
 
     scores (trials,), higher for more alike; same (trials,) bool.
@@ -30,7 +32,7 @@ def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
     return float((missed[at] + accepted[at]) / 2)
 
 
-def segments(speech: Speech, seconds: float) -> list[tuple[str, int, np.ndarray]]:
+def segments(speech: Speech, seconds: float) -> list[tuple[str, int, Floats]]:
     """(speaker, utterance, samples) of every whole non-overlapping stretch of `seconds`."""
     length = int(seconds * SAMPLE_RATE)
     found = []
@@ -47,14 +49,14 @@ def _device(network: nn.Module) -> torch.device:
 
 
 @torch.inference_mode()
-def embed(network: nn.Module, waveforms: Iterable[np.ndarray], batch: int = 16) -> np.ndarray:
+def embed(network: nn.Module, waveforms: Iterable[Floats], batch: int = 16) -> Floats:
     """Unit-length embeddings (count, dimension) of equally long waveforms."""
     stacked = torch.from_numpy(np.stack(list(waveforms)).astype(np.float32))[:, None]
     embeddings = torch.cat([network(part.to(_device(network))) for part in stacked.split(batch)])
     return nn.functional.normalize(embeddings).cpu().numpy()
 
 
-def verification_trials(embeddings: np.ndarray, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def verification_trials(embeddings: Floats, speakers: NDArray[np.str_]) -> tuple[Floats, Bools, Integers]:
     """Cosines of all pairs, whether each is of one speaker, and the pairs' indices (2, trials)."""
     pairs = np.stack(np.triu_indices(len(embeddings), k=1))
     cosines = np.sum(embeddings[pairs[0]] * embeddings[pairs[1]], axis=1)
@@ -95,7 +97,7 @@ def held_out_eer(held: Speech, seed: int) -> Callable[[nn.Module], dict[str, flo
     return validate
 
 
-def local_errors(probabilities: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> tuple[int, int]:
+def local_errors(probabilities: Floats, reference: Floats, threshold: float = 0.5) -> tuple[int, int]:
     """Errors and speech, both in speaker-frames, under the best assignment of output to reference speakers.
 
     probabilities and reference (frames, speakers), as many speakers in both. Errors are missed speech, false
@@ -121,10 +123,10 @@ def segmentation_error(network: nn.Module, waveforms: Tensor, labels: Tensor, ba
         targets = targets_of(label, probabilities.shape[1], probabilities.shape[2])
         for chunk, target in zip(probabilities.numpy(), targets.numpy(), strict=True):
             totals += local_errors(chunk, target)
-    return 100 * totals[0] / max(totals[1], 1)
+    return float(100 * totals[0] / max(totals[1], 1))
 
 
-def chunks(stretches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
+def chunks(stretches: Iterable[tuple[Floats, Bools]]) -> tuple[Tensor, Tensor]:
     """All whole chunks of 5 s of stretches (samples, activity), for `segmentation_error`."""
     samples, steps = int(CHUNK * SAMPLE_RATE), int(CHUNK * FRAMES_PER_SECOND)
     signals, labels = [], []

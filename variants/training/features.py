@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
+
+from variants.arrays import Floats
 
 from .architecture import FRONT_RATE, PyanNet, XVectorSincNet
 
@@ -36,10 +39,10 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, item: int) -> np.ndarray:
+    def __getitem__(self, item: int) -> NDArray[np.float16]:
         return self.values[self.bounds[item] : self.bounds[item + 1]]
 
-    def crop(self, rng: np.random.Generator, item: int, length: int) -> np.ndarray:
+    def crop(self, rng: np.random.Generator, item: int, length: int) -> Floats:
         """A random stretch of `length` features, float32 (length, 80); short signals are repeated."""
         features = self[item]
         if len(features) < length:
@@ -57,7 +60,7 @@ def freeze_front(network: XVectorSincNet | PyanNet) -> None:
 def stored(
     folder: Path,
     settings: dict[str, object],
-    signals: Dataset[tuple[np.ndarray, np.ndarray]],
+    signals: Dataset[tuple[Floats, NDArray[np.generic]]],
     front: Callable[[Tensor], Tensor],
     workers: int = 0,
 ) -> FeatureStore:

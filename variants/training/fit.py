@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from variants.pruning import Groups, PercentileClip
 from variants.speech.data import DataError
 
 Validate = Callable[[nn.Module], dict[str, float]]  # of the objective, in evaluation mode
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int, lr: float) -> Non
 
 def checkpoint_to_resume(args: argparse.Namespace) -> Path | None:
     """`last.ckpt` of `args.out` where to go on from it, None where a run starts; none is overwritten unasked."""
-    last = args.out / "last.ckpt"
+    last = Path(args.out, "last.ckpt")
     if args.resume and not last.exists():
         raise DataError(f"{last}: nothing to resume; leave --resume out to start")
     if last.exists() and not args.resume:
@@ -64,28 +65,29 @@ class Training(L.LightningModule):
         self.ended = 0.0
 
     def configure_optimizers(self):  # type: ignore[no-untyped-def]  # Lightning's own union of return types
-        trained: Any = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        if hasattr(self.objective, "parameter_groups"):
-            groups: Any = self.objective.parameter_groups
-            trained = groups(self.args.lr)
-        optimiser = torch.optim.AdamW(trained, lr=self.args.lr, weight_decay=self.args.weight_decay)
+        groups: Callable[[float], Groups] | None = getattr(self.objective, "parameter_groups", None)
+        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
+        parameters = trained if groups is None else groups(self.args.lr)
+        optimiser = torch.optim.AdamW(parameters, lr=self.args.lr, weight_decay=self.args.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate((step + 1) / self.args.steps)
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def configure_gradient_clipping(self, *args: Any, **options: Any) -> None:
-        if hasattr(self.objective, "clip"):
-            clip: Any = self.objective.clip
-            self.log("clipped_at", clip.clip(self.parameters()))
-        else:
+    def configure_gradient_clipping(self, *args: Any, **options: Any) -> None:  # handed on
+        clip: PercentileClip | None = getattr(self.objective, "clip", None)
+        if clip is None:
             super().configure_gradient_clipping(*args, **options)
+        else:
+            self.log("clipped_at", clip.clip(self.parameters()))
 
     def on_train_epoch_start(self) -> None:
         self.ended = time.perf_counter()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         torch.manual_seed(self.args.seed + self.global_step)  # a resumed run draws what one run would have drawn
+        loss: Tensor
+        metrics: dict[str, Tensor]
         loss, metrics = self.objective(batch, self.global_step / self.args.steps)
         samples = float(len(batch["signal"]))
         now = time.perf_counter()
@@ -151,4 +153,4 @@ def fit(
         datamodule=Batches(train, args),
         ckpt_path=checkpoint_to_resume(args),
     )
-    return args.out / "best.ckpt"
+    return Path(args.out, "best.ckpt")

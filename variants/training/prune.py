@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class PruningObjective(nn.Module):
         self.teacher.eval()
         return self
 
-    def parameter_groups(self, lr: float) -> list[dict[str, object]]:
+    def parameter_groups(self, lr: float) -> pruning.Groups:
         return pruning.parameter_groups(self, lr, *self.rates)
 
     def embeddings(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -76,8 +77,9 @@ class PruningObjective(nn.Module):
 
     def sparsity(self) -> Tensor:
         """Expected share of the trunk's multiply-adds that the gates remove."""
-        expected = [gate.expected() for gate in self.gates]  # type: ignore[operator]
-        return 1 - trunk_macs(expected) / trunk_macs(CHANNELS)
+        expected = [cast(pruning.HardConcrete, gate).expected() for gate in self.gates]
+        removed: Tensor = 1 - trunk_macs(expected) / trunk_macs(CHANNELS)
+        return removed
 
     def forward(self, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         own, wanted = self.embeddings(batch)
@@ -142,7 +144,7 @@ class Recipe:
             fit(objective, train, lambda trained: self.distance(trained), "dev_distance", args)
         else:
             fit(objective, train, evaluate.held_out_eer(self.held, self.args.data_seed), "dev_eer", args)
-        return args.out / "last.ckpt"
+        return Path(args.out, "last.ckpt")
 
     @torch.no_grad()
     def distance(self, trained: nn.Module) -> dict[str, float]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from variants.arrays import Bools, Floats
 from variants.speech.data import SAMPLE_RATE, Conversation, DataError, Speech
 from variants.speech.simulate import FRAMES_PER_SECOND, Turn, conversation
 
@@ -24,10 +25,10 @@ SPEAKERS = 4  # most speakers of a stretch
 COUNTS = (0.04, 0.26, 0.36, 0.24, 0.10)  # chance of 0, 1, ... speakers in a simulated stretch
 
 
-def activity(turns: Iterable[Turn], start: float, seconds: float, speakers: int = SPEAKERS) -> np.ndarray:
+def activity(turns: Iterable[Turn], start: float, seconds: float, speakers: int = SPEAKERS) -> Bools:
     """Who speaks when, bool (100 frames a second, speakers), the most active of them first."""
     frames = round(seconds * FRAMES_PER_SECOND)
-    active: dict[str, np.ndarray] = {}
+    active: dict[str, Bools] = {}
     for turn in turns:
         first, end = (round((time - start) * FRAMES_PER_SECOND) for time in (turn.start, turn.end))
         active.setdefault(turn.speaker, np.zeros(frames, bool))[max(first, 0) : max(end, 0)] = True
@@ -35,7 +36,7 @@ def activity(turns: Iterable[Turn], start: float, seconds: float, speakers: int 
     return np.stack(columns + [np.zeros(frames, bool)] * (speakers - len(columns)), axis=1)
 
 
-class SimulatedStretches(Dataset[tuple[np.ndarray, np.ndarray]]):
+class SimulatedStretches(Dataset[tuple[Floats, Bools]]):
     """`count` simulated stretches of conversation: samples (320000,) and `activity` (2000, 4)."""
 
     def __init__(self, speech: Speech, count: int, seed: int) -> None:
@@ -46,7 +47,7 @@ class SimulatedStretches(Dataset[tuple[np.ndarray, np.ndarray]]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, item: int) -> tuple[Floats, Bools]:
         rng = np.random.default_rng([self.seed, item])
         names = rng.choice(sorted(self.speech), rng.choice(len(COUNTS), p=COUNTS), replace=False).tolist()
         utterances = {}
@@ -60,11 +61,11 @@ class SimulatedStretches(Dataset[tuple[np.ndarray, np.ndarray]]):
         return waveform, activity(turns, 0.0, STRETCH)
 
 
-class RealStretches(Dataset[tuple[np.ndarray, np.ndarray]]):
+class RealStretches(Dataset[tuple[Floats, Bools]]):
     """Stretches of real conversations, half overlapping, each `copies` times differently augmented."""
 
     def __init__(self, conversations: Sequence[Conversation], copies: int, seed: int) -> None:
-        self.items: list[tuple[np.ndarray, np.ndarray]] = []
+        self.items: list[tuple[Floats, Bools]] = []
         self.copies, self.seed = copies, seed
         for real in conversations:
             waveform = real.audio.read()
@@ -78,7 +79,7 @@ class RealStretches(Dataset[tuple[np.ndarray, np.ndarray]]):
     def __len__(self) -> int:
         return len(self.items) * self.copies
 
-    def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, item: int) -> tuple[Floats, Bools]:
         waveform, active = self.items[item % len(self.items)]
         if item >= len(self.items):  # the first copy stays as it is
             waveform = augment(np.random.default_rng([self.seed, item]), waveform, clean=0.5)
@@ -103,7 +104,7 @@ class SegmentationBatches(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return self.steps
 
-    def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _row(self, rng: np.random.Generator) -> tuple[Floats, Bools]:
         store = self.real if self.real and rng.random() < self.share else self.simulated
         item, start = int(rng.integers(len(store))), rng.uniform(0, STRETCH - CHUNK)
         first, length = int(start * store.rate), int(CHUNK * store.rate) - 8  # what 5 s of samples give

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from variants.arrays import Bools, Floats
 from variants.speech.data import SAMPLE_RATE, Conversation, DataError, Speech, hold_out
 from variants.speech.simulate import FRAMES_PER_SECOND
 
@@ -51,7 +52,7 @@ class WaveformBatches(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return self.steps
 
-    def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _row(self, rng: np.random.Generator) -> tuple[Floats, Bools]:
         store = self.real if rng.random() < self.share else self.simulated
         assert store is not None
         item = int(rng.integers(len(store)))
@@ -79,7 +80,7 @@ class Material:
         self.args = args
         self.simulated: FeatureStore | None = None
         self.real: FeatureStore | None = None
-        unseen: list[tuple[np.ndarray, np.ndarray]] = []
+        unseen: list[tuple[Floats, Bools]] = []
         if speech:
             train, held = hold_out(speech, args.dev_speakers, args.seed)
             stretches = SimulatedStretches(train, args.stretches, args.seed)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from variants.pruning import Constraint, PercentileClip, matching_loss, parameter_groups, scheduled
+from variants.pruning import Constraint, Groups, PercentileClip, matching_loss, parameter_groups, scheduled
 from variants.wavlm import Encoder, GatedEncoder, Segmenter
 from variants.wavlm.powerset import SPEAKERS, matched_loss, relabelled, to_classes
 from variants.wavlm.segmenter import prepared
@@ -30,7 +28,7 @@ class DiarizerObjective(nn.Module):
         self.network, self.encoder_rate = network, encoder_rate
         self.register_buffer("names", relabelled(), persistent=False)
 
-    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+    def parameter_groups(self, lr: float) -> Groups:
         """WavLM's and the others' parameters for AdamW."""
         encoder = list(self.network.encoder.parameters())
         inside = set(map(id, encoder))
@@ -56,7 +54,7 @@ class DistillationObjective(nn.Module):
         self.teacher.eval()
         return self
 
-    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+    def parameter_groups(self, lr: float) -> Groups:
         """AdamW's groups, without weight decay."""
         return parameter_groups(self, lr)
 
@@ -85,7 +83,7 @@ class PruningObjective(DistillationObjective):
         super().__init__(student, teacher)
         self.constraint, self.target, self.warm, self.gate_rate = Constraint(), target, warm, gate_rate
 
-    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+    def parameter_groups(self, lr: float) -> Groups:
         """AdamW's groups, without weight decay: weights, gates, and multipliers, which ascend."""
         return parameter_groups(self, lr, self.gate_rate, self.gate_rate)
 

@@ -18,7 +18,8 @@ class HalfStep(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + 0.5 * self.dropout(self.out(self.dropout(F.silu(self.inner(self.norm(x))))))
+        step: Tensor = self.dropout(self.out(self.dropout(F.silu(self.inner(self.norm(x))))))
+        return x + 0.5 * step
 
 
 class SelfAttention(nn.Module):
@@ -31,7 +32,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(self.norm(x)).chunk(3, -1))
         found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return x + self.dropout(self.out(found))  # type: ignore[no-any-return]
+        step: Tensor = self.dropout(self.out(found))
+        return x + step
 
 
 class Convolutions(nn.Module):
@@ -48,7 +50,8 @@ class Convolutions(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         inner = F.glu(self.first(self.norm(x)), dim=-1).transpose(1, 2)
         inner = F.silu(self.batch_norm(self.depthwise(inner))).transpose(1, 2)
-        return x + self.dropout(self.last(inner))  # type: ignore[no-any-return]
+        step: Tensor = self.dropout(self.last(inner))
+        return x + step
 
 
 def conformer(sizes: HeadSizes) -> nn.Sequential:

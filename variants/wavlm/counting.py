@@ -1,19 +1,22 @@
 """Parameters and multiply-adds of encoders and segmenters, from their sizes alone."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
+
+from torch import Tensor
 
 from .sizes import BUCKETS, KERNELS, POSITION_GROUPS, POSITION_KERNEL, STRIDES, HeadSizes, Sizes
 
+Amount = TypeVar("Amount", int, Tensor)
 GATE = 8  # outputs of the projection that gates the position bias
 
 
 def parameters(sizes: Sizes) -> int:
     """Parameters of an `Encoder`."""
-    return int(count(sizes, sizes.convs, [len(layer) for layer in sizes.heads], sizes.ffns))
+    return count(sizes, sizes.convs, [len(layer) for layer in sizes.heads], sizes.ffns)
 
 
-def count(sizes: Sizes, convs: Sequence[Any], heads: Sequence[Any], ffns: Sequence[Any]) -> Any:
+def count(sizes: Sizes, convs: Sequence[Amount], heads: Sequence[Amount], ffns: Sequence[Amount]) -> Amount:
     """Parameters of an encoder of the kind of `sizes` with as many channels, heads and units as given.
 
     The numbers may be expected ones, tensors of which the result is then a differentiable product.

@@ -32,7 +32,8 @@ def norm_over(x: Tensor, norm: nn.LayerNorm, gate: Tensor | None) -> Tensor:
     Over all channels, zeros included, it would differ from the norm of a model from which they are removed.
     """
     if gate is None:
-        return norm(x)  # type: ignore[no-any-return]
+        normed: Tensor = norm(x)
+        return normed
     support = (gate != 0).to(x)
     count = support.sum().clamp_min(1)
     centred = (x - (x * support).sum(dim=-1, keepdim=True) / count) * support
@@ -98,7 +99,8 @@ class Attention(nn.Module):
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=strength.transpose(1, 2)[..., None] * positions)
         if gate is not None:
             found = found * gate[:, None, None]
-        return self.out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        mixed: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        return mixed
 
 
 class FeedForward(nn.Module):
@@ -114,7 +116,8 @@ class FeedForward(nn.Module):
             assert isinstance(self.out, Constant)
             return self.out.bias.expand_as(x)
         units = F.gelu(self.inner(x))
-        return self.out(units if gate is None else units * gate)  # type: ignore[no-any-return]
+        outputs: Tensor = self.out(units if gate is None else units * gate)
+        return outputs
 
 
 class Layer(nn.Module):
@@ -129,9 +132,11 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, positions: Tensor, heads: Tensor | None, units: Tensor | None) -> Tensor:
         if self.large:
             x = x + self.attention(self.attention_norm(x), positions, heads)
-            return x + self.ffn(self.ffn_norm(x), units)  # type: ignore[no-any-return]
-        x = self.attention_norm(x + self.attention(x, positions, heads))
-        return self.ffn_norm(x + self.ffn(x, units))  # type: ignore[no-any-return]
+            x = x + self.ffn(self.ffn_norm(x), units)
+        else:
+            x = self.attention_norm(x + self.attention(x, positions, heads))
+            x = self.ffn_norm(x + self.ffn(x, units))
+        return x
 
 
 class Encoder(nn.Module):
@@ -178,8 +183,8 @@ class Encoder(nn.Module):
     def positions(self, frames: int) -> Tensor:
         """The bias of every head between frames (row: asks, column: is asked), (all heads, frames, frames)."""
         at = torch.arange(frames, device=self.relative.weight.device)
-        values = self.relative(buckets(torch.arange(1 - frames, frames, device=at.device)))
-        return values.T[:, at - at[:, None] + frames - 1]  # type: ignore[no-any-return]
+        values: Tensor = self.relative(buckets(torch.arange(1 - frames, frames, device=at.device)))
+        return values.T[:, at - at[:, None] + frames - 1]
 
     @torch.no_grad()
     def initialise(self) -> "Encoder":
@@ -191,7 +196,8 @@ class Encoder(nn.Module):
             elif isinstance(module, Convolution):
                 nn.init.kaiming_normal_(module.conv.weight)
         nn.init.normal_(self.position_conv.weight, std=2 / math.sqrt(POSITION_KERNEL * self.sizes.width))
-        nn.init.zeros_(self.position_conv.bias)  # type: ignore[arg-type]
+        assert self.position_conv.bias is not None
+        nn.init.zeros_(self.position_conv.bias)
         return self
 
 

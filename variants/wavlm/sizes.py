@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)  # of the convolutions, in samples and frames
 POSITION_KERNEL, POSITION_GROUPS = 128, 16  # of the convolution that tells frames where they are
@@ -40,12 +41,12 @@ class Sizes:
         return self.width // self.all_heads
 
     @classmethod
-    def of(cls, plain: dict[str, object]) -> "Sizes":
-        """From what `dataclasses.asdict` and JSON made of one."""
+    def of(cls, plain: dict[str, Any]) -> "Sizes":
+        """From the plain values that `dataclasses.asdict` and JSON made of one."""
         fields = dict(plain)
-        fields["convs"], fields["ffns"] = tuple(fields["convs"]), tuple(fields["ffns"])  # type: ignore[arg-type]
-        fields["heads"] = tuple(tuple(layer) for layer in fields["heads"])  # type: ignore[attr-defined]
-        return cls(**fields)  # type: ignore[arg-type]
+        fields["convs"], fields["ffns"] = tuple(fields["convs"]), tuple(fields["ffns"])
+        fields["heads"] = tuple(tuple(layer) for layer in fields["heads"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Weights: WavLM's own through transformers, a whole segmenter from a file, else seeded random ones."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,9 @@ from variants.pruning import read, write
 from .encoder import Encoder
 from .segmenter import Segmenter
 from .sizes import POSITION_GROUPS, PRESETS, Sizes, dense
+
+if TYPE_CHECKING:
+    from transformers import WavLMConfig
 
 KIND = "wavlm-segmenter"
 SEED = 0
@@ -59,7 +64,7 @@ def converted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def sizes_of(config: Any) -> Sizes:
+def sizes_of(config: WavLMConfig) -> Sizes:
     """The sizes of a transformers `WavLMConfig`; UserError for what this encoder is not."""
     sizes = dense(
         config.conv_dim[0],
@@ -119,7 +124,7 @@ def load_preset(name: str, source: str | None = None) -> Segmenter:
             raise UserError(f"WavLM {source} has not the sizes of {name}: pruned weights come from the recipe")
         segmenter.encoder = encoder
     shown = name if source is None else f"{name}={source}"
-    return stamp(segmenter, Provenance(shown, digest(segmenter), trained=False))  # type: ignore[no-any-return]
+    return stamp(segmenter, Provenance(shown, digest(segmenter), trained=False))
 
 
 def digest(module: nn.Module) -> str:
@@ -147,4 +152,4 @@ def load_file(path: Path) -> Segmenter:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a segmentation of this project ({reason})") from None
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return stamp(segmenter.eval(), Provenance(str(path), sha256, trained=True))  # type: ignore[no-any-return]
+    return stamp(segmenter.eval(), Provenance(str(path), sha256, trained=True))
