@@ -11,12 +11,6 @@ def prunable(model: nn.Module) -> list[nn.Module]:
     return [m for m in model.modules() if isinstance(m, (nn.Conv1d, nn.Linear))]
 
 
-def sparsity(module: nn.Module) -> float:
-    """Share of zeros in the module's weight, 0 to 1."""
-    weight = module.get_parameter("weight")
-    return float((weight == 0).float().mean())
-
-
 @variant(
     "distilled-pruned-structured",
     title="+ structured pruning",
