@@ -6,7 +6,8 @@ from typing import Any
 from rich.table import Table
 
 from bench.latency.results import Kind
-from bench.statistics import Ratio, show_interval
+from bench.report.format import show_interval
+from bench.statistics import Ratio
 
 
 def stored_ratios(saved: Mapping[str, Any]) -> Iterator[tuple[str, str, Ratio]]:
