@@ -11,13 +11,13 @@ from rich.text import Text
 
 import variants
 from bench.accuracy.der import Accuracy, Turn, rate
-from bench.history.compare import compare_table
 from bench.latency.floor import Floor
 from bench.latency.results import TWIN, Kind, Latency
 from bench.latency.threads import Threads
 from bench.statistics import Ratio, unbeaten
 
 from .claims import Claim, answer, claims
+from .comparison import compare_table
 from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
 
