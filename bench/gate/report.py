@@ -1,13 +1,11 @@
 """The verdict table at the end of `pytest bench --gate`."""
 
-import math
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.report.format import show_change
 from bench.report.terminal import WIDTH
-from bench.statistics import Ratio
 
 from .gate import Gate
 
@@ -39,11 +37,3 @@ def render(gate: Gate, width: int = WIDTH) -> str:
         for line in [*lines, f"\nGate: {gate.verdict}"]:
             console.print(line, markup=False, highlight=False)
     return capture.get()
-
-
-def show_change(ratio: Ratio | None) -> str:
-    """A ratio as a change in percent, "-" for none."""
-    if ratio is None:
-        return "-"
-    high = f"{100 * (ratio.high - 1):+.1f}" if math.isfinite(ratio.high) else "∞"
-    return f"{100 * (ratio.estimate - 1):+.1f} [{100 * (ratio.low - 1):+.1f}, {high}]"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.latency.results import TWIN
-from bench.statistics import Ratio, paired_ratio
+from bench.statistics import Paired, Ratio, paired_ratio
 
 from . import verdict as rules
 from .contamination import TOO_MANY, Usage, causes
@@ -88,11 +88,11 @@ class Recording:
 
     def ratio(self, mine: Key, theirs: Key, confidence: float) -> Ratio | None:
         """Paired ratio of two subjects over their common clean blocks; None without any."""
-        if mine not in self.blocks or theirs not in self.blocks or not (numbers := self.kept(mine, theirs)):
+        if mine not in self.blocks or theirs not in self.blocks:
             return None
-        times, reference = ([s for n in numbers for s in self.blocks[key][n].seconds] for key in (mine, theirs))
-        labels = np.repeat(numbers, [len(self.blocks[mine][n].seconds) for n in numbers])
-        return paired_ratio(times, reference, labels, confidence)
+        numbers = self.kept(mine, theirs)
+        sample = Paired.common(*({n: self.blocks[key][n].seconds for n in numbers} for key in (mine, theirs)))
+        return paired_ratio(sample, confidence) if sample else None
 
 
 def measure(

@@ -30,6 +30,14 @@ class Rounds:
     stages: list[Mapping[str, float]] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
 
+    @property
+    def by_block(self) -> dict[int, list[float]]:
+        """Seconds of each block."""
+        found: dict[int, list[float]] = {}
+        for second, block in zip(self.seconds, self.blocks, strict=True):
+            found.setdefault(block, []).append(second)
+        return found
+
 
 @dataclass
 class Measurement:

@@ -1,13 +1,13 @@
 """From rounds to results: what one run found out about each variant. Pure functions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.statistics import Ratio, noise_floor, paired_ratio, percentiles, verdict
+from bench.statistics import Paired, Ratio, noise_floor, paired_ratio, percentile_interval, percentiles, verdict
 
-from .interleave import Measurement, Rounds
+from .interleave import Measurement
 
 TWIN = "baseline-twin"
 
@@ -17,7 +17,8 @@ class Latency:
     """One variant and kind: seconds, paired ratios to the baseline and the parent, and what they mean.
 
     stages: mean seconds of each stage (pipeline only); they sum to the mean. p50 to max in `percentiles`.
-    seconds: of each round, in the order of measurement.
+    seconds: of each round, in the order of measurement. intervals: of p95 and p99, low and high in seconds, the latter
+    infinite where the rounds do not bound it; None if there are too few of them (`percentile_interval`).
     """
 
     mean: float
@@ -30,6 +31,7 @@ class Latency:
     parent_verdict: str
     rounds: int
     seconds: tuple[float, ...] = ()
+    intervals: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ def summarize(measurement: Measurement, parents: Mapping[str, str | None]) -> Ki
     def ratio(name: str, reference: str | None) -> Ratio | None:
         if reference is None or reference not in rounds or reference == name or not rounds[name].seconds:
             return None
-        times, others, blocks = common_blocks(rounds[name], rounds[reference])
-        return paired_ratio(times, others, blocks) if blocks else None
+        # the gate may stop one of them earlier
+        sample = Paired.common(rounds[name].by_block, rounds[reference].by_block)
+        return paired_ratio(sample) if sample else None
 
     to_baseline = {name: ratio(name, "baseline") for name in rounds}
     floor = noise_floor(to_baseline.get(TWIN))
@@ -77,16 +80,9 @@ def summarize(measurement: Measurement, parents: Mapping[str, str | None]) -> Ki
             parent_verdict=_judge(name, to_parent, floor),
             rounds=len(seconds),
             seconds=tuple(recorded.seconds),
+            intervals={f"p{q}": percentile_interval(seconds, recorded.blocks, q) for q in (95, 99)},
         )
     return Kind(latencies, floor, dict(measurement.failures), measurement.unquiet)
-
-
-def common_blocks(mine: Rounds, theirs: Rounds) -> tuple[list[float], list[float], list[int]]:
-    """Seconds of both in the blocks that both have, aligned, and the block of each: the gate may stop one earlier."""
-    both = set(mine.blocks) & set(theirs.blocks)
-    pairs = ([(s, b) for s, b in zip(r.seconds, r.blocks, strict=True) if b in both] for r in (mine, theirs))
-    times, others = pairs
-    return [s for s, _ in times], [s for s, _ in others], [b for _, b in times]
 
 
 def _judge(name: str, ratio: Ratio | None, floor: float) -> str:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from bench.accuracy.der import Accuracy
 from bench.latency.results import Kind
-from bench.statistics import Ratio, show_interval, verdict
+from bench.statistics import Ratio, verdict
+
+from .format import show_interval
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 SAME = 0.05  # relative latency or size change, or DER points, up to which two things count as the same here

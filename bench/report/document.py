@@ -185,6 +185,7 @@ def _latency_facts(name: str, kind: Kind) -> Json:
         "mean_s": latency.mean,
         "std_s": latency.std,
         "percentiles_s": latency.percentiles,
+        "percentile_intervals_s": latency.intervals,
         "stages_s": latency.stages,
         "to_baseline": _ratio(latency.to_baseline),
         "to_parent": _ratio(latency.to_parent),
@@ -219,6 +220,11 @@ def to_ratio(facts: Mapping[str, Any]) -> Ratio:
     """A Ratio from its JSON form, in which None stands for no upper bound."""
     high = facts["high"]
     return Ratio(facts["estimate"], facts["low"], inf if high is None else high, facts.get("rounds", 0))
+
+
+def to_interval(facts: Sequence[float | None] | None) -> tuple[float, float] | None:
+    """Low and high from their JSON form, in which None stands for no upper bound."""
+    return None if facts is None or facts[0] is None else (facts[0], inf if facts[1] is None else facts[1])
 
 
 def _plain(value: Any) -> Any:

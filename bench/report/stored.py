@@ -105,6 +105,7 @@ def _latency(benchmark: Mapping[str, Any], to_baseline: Ratio | None, floor: flo
         parent_verdict="control" if info["variant"] == TWIN else parent_verdict,
         rounds=stats.get("rounds", 0),
         seconds=tuple(stats.get("data", ())),
+        intervals={key: info.get(f"{key}_interval_s") for key in ("p95", "p99")},
     )
 
 

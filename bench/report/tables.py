@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.statistics import noise_floor, show_interval, unbeaten, verdict
+from bench.statistics import noise_floor, unbeaten, verdict
 
-from .document import KINDS, to_ratio
+from .document import KINDS, to_interval, to_ratio
+from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
 
 Json = Mapping[str, Any]
@@ -43,8 +44,8 @@ def points(increase: Json | None) -> str:
     """A DER increase with its interval, in points; without the interval where it is not known."""
     if increase is None or increase["points"] is None:
         return "–"
-    bounds = [increase["low"], increase["high"]]
-    return f"{increase['points']:+.2f}" + ("" if None in bounds else " [{:+.2f}, {:+.2f}]".format(*bounds))
+    found = [increase["points"], increase["low"], increase["high"]]
+    return f"{found[0]:+.2f}" if None in found else bracketed(found, "+.2f")
 
 
 def name(variant: Json) -> str:
@@ -126,12 +127,14 @@ def floor(doc: Json) -> Table:
 def tails(doc: Json) -> Table:
     """Percentiles of the rounds."""
     keys = ("p50", "p90", "p95", "p99", "max")
-    rows = [
-        [v["name"], kind, str(len(x["rounds_s"])), *(number(x["percentiles_s"].get(key), 1, 1000) for key in keys)]
-        for kind in KINDS
-        for v, x in measured(doc, kind)
-    ]
-    return Table("Percentiles of the rounds, ms", ["variant", "kind", "rounds", *keys], rows, frozenset({"kind"}))
+    rows = []
+    for kind in KINDS:
+        for v, x in measured(doc, kind):
+            intervals = x.get("percentile_intervals_s", {})  # older documents lack them
+            shown = [show_percentile(x["percentiles_s"].get(k), to_interval(intervals.get(k)), "–") for k in keys]
+            rows.append([v["name"], kind, str(len(x["rounds_s"])), *shown])
+    columns = ["variant", "kind", "rounds", "p50", "p90", "p95 [95 %]", "p99 [95 %]", "max"]
+    return Table("Percentiles of the rounds, ms", columns, rows, frozenset({"kind"}))
 
 
 def ledger(doc: Json) -> Table:

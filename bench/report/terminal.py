@@ -11,13 +11,14 @@ from rich.text import Text
 
 import variants
 from bench.accuracy.der import Accuracy, Turn, rate
-from bench.history.compare import compare_table
 from bench.latency.floor import Floor
 from bench.latency.results import TWIN, Kind, Latency
 from bench.latency.threads import Threads
-from bench.statistics import Ratio, show_interval, unbeaten
+from bench.statistics import Ratio, unbeaten
 
 from .claims import Claim, answer, claims
+from .comparison import compare_table
+from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
 
 WIDTH = 200
@@ -130,7 +131,7 @@ def accuracy_table(findings: Findings) -> Table:
             name + ("" if findings.trained.get(name, True) else " *"),
             _number(accuracy.der),
             *(_number(accuracy.share(kind)) for kind in ("missed", "false_alarm", "confusion")),
-            "-" if increase is None else f"{increase.points:+.2f} [{increase.low:+.2f}, {increase.high:+.2f}]",
+            "-" if increase is None else bracketed((increase.points, increase.low, increase.high), "+.2f"),
             f"{tolerance:.2f}",
             "-" if increase is None else "yes" if increase.resolved(tolerance) else "not resolved",
             f"{accuracy.disagreement:.2f}",
@@ -153,12 +154,12 @@ def stage_table(pipeline: Kind) -> Table:
     """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
     table = _table(
         "Stages of the pipeline, mean ms",
-        ["variant", "segmentation", "embedding", "rest", "sum", "p50", "p90", "p99", "max"],
+        ["variant", "segmentation", "embedding", "rest", "sum", "p50", "p90", "p95 [95 %]", "p99 [95 %]", "max"],
     )
     for name, latency in pipeline.latencies.items():
         stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
-        tails = [latency.percentiles[p] for p in ("p50", "p90", "p99", "max")]
-        table.add_row(name, *(_number(None if x is None else 1000 * x, 1) for x in [*stages, sum(stages), *tails]))
+        tails = [show_percentile(x, latency.intervals.get(p)) for p, x in latency.percentiles.items()]
+        table.add_row(name, *(_number(1000 * x, 1) for x in [*stages, sum(stages)]), *tails)
     return table
 
 
@@ -260,6 +261,7 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         "mean_s": latency.mean,
         "std_s": latency.std,
         **{f"{key}_s": value for key, value in latency.percentiles.items()},
+        **{f"{key}_interval_s": found and [found[0], min(found[1], 1e9)] for key, found in latency.intervals.items()},
         "real_time_factor": latency.mean / step,
         "stages_s": latency.stages,
         "ratio_to_baseline": _ratio_facts(latency.to_baseline),

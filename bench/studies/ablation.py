@@ -24,9 +24,10 @@ from bench.latency import machine, threads
 from bench.latency.interleave import Measurement, Rounds, interleave
 from bench.latency.results import TWIN
 from bench.latency.subjects import Pipeline
+from bench.report.format import show_interval
 from bench.run.options import add_options, parse
 from bench.run.run import Run
-from bench.statistics import paired_ratio, show_interval
+from bench.statistics import Paired, paired_ratio
 from variants import UserError
 from variants.exact.row_graph import row_graph
 from variants.runtime.onnx import export, session
@@ -134,7 +135,7 @@ def table(names: Iterable[str], measurement: Measurement) -> list[str]:
         if name != "baseline":
             pairs = [(stage(rounds, key), stage(baseline, key)) for key in ("segmentation", "embedding")]
             pairs.append((rounds.seconds, baseline.seconds))
-            ratios = [show_interval(paired_ratio(mine, theirs, rounds.blocks)) for mine, theirs in pairs]
+            ratios = [show_interval(paired_ratio(Paired(mine, theirs, rounds.blocks))) for mine, theirs in pairs]
         lines.append("| " + " | ".join([shown, *medians, *ratios]) + " |")
     return lines
 

@@ -21,9 +21,10 @@ from bench.latency import machine, threads
 from bench.latency.interleave import Measurement, Subject, interleave
 from bench.latency.subjects import Item, Pipeline
 from bench.pipeline.staged import PipelineSettings
+from bench.report.format import bracketed
 from bench.run.options import add_options, parse
 from bench.run.run import Run
-from bench.statistics import paired_ratio
+from bench.statistics import Paired, paired_ratio
 from variants import UnavailableError, UserError
 from variants.loading import load
 from variants.wavlm import PRESETS, HeadSizes
@@ -123,8 +124,8 @@ def rows(level: str, pair: Pair, measurement: Measurement, step: float) -> dict[
         cells = {"median ms": f"{1000 * float(np.median(seconds)):.0f}", "speed-up": "1"}
         reference = measurement.rounds.get(name.removesuffix(AGAIN)) if name.endswith(AGAIN) else dense
         if reference is not None and reference is not rounds:
-            ratio = paired_ratio(reference.seconds, rounds.seconds, rounds.blocks)
-            cells["speed-up"] = f"{ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+            ratio = paired_ratio(Paired(reference.seconds, rounds.seconds, rounds.blocks))
+            cells["speed-up"] = bracketed((ratio.estimate, ratio.low, ratio.high), ".2f")
             cells["speed-up"] += " (over itself)" if name.endswith(AGAIN) else ""
         if level == "pipeline":
             within = np.percentile(seconds, 95) <= step, np.median(seconds) <= step

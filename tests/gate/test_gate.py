@@ -11,12 +11,11 @@ from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.gate import gate as gate_module
 from bench.gate.contamination import Usage
 from bench.gate.gate import EXIT, Gate
-from bench.gate.report import render, show_change
+from bench.gate.report import render
 from bench.gate.session import Judgement
 from bench.gate.stored import Stored, latest
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
 from bench.gate.worker import Block
-from bench.statistics import Ratio
 from variants.errors import UserError
 
 CONDITIONS: dict[str, Any] = {
@@ -66,7 +65,7 @@ def fake_timing(monkeypatch: pytest.MonkeyPatch) -> None:
             return Block(seconds, [{}] * 3, [Usage(0.1, 0.1, 0, 0.01 if number == 0 else 0.0, None)] * 3, True)
 
     monkeypatch.setattr(gate_module, "Timed", FakeTimed)
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
 
 
 def gate(then: Stored | None, names: tuple[str, ...] = ("baseline", "distilled"), **options: Any) -> Gate:
@@ -154,12 +153,6 @@ def test_der_of_untrained_or_unscored_variants_is_left_out() -> None:
     assert made.verdict == PASS
     made.judge_accuracy({}, {})
     assert made.notes[-1] == "accuracy was not judged (--accuracy off)"
-
-
-def test_shown_change() -> None:
-    assert show_change(Ratio(1.05, 1.01, 1.0905, 30)) == "+5.0 [+1.0, +9.1]"
-    assert show_change(Ratio(0.9, 0.0, float("inf"), 3)) == "-10.0 [-100.0, ∞]"
-    assert show_change(None) == "-"
 
 
 class FakeWorker:

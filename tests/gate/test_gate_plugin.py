@@ -56,7 +56,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setattr(bench.run.run, "Run", Made)
     monkeypatch.setattr(bench.run.run.threads, "apply", lambda threads: None)
     monkeypatch.setattr(gate_module, "Timed", MadeTimed)
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
     pytester.makeconftest('pytest_plugins = ["bench.plugin"]\n')
     return pytester
 

@@ -30,7 +30,7 @@ from bench.gate.worker import Block, Usage
 
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 200)
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 200)
 
 
 def recorded(count: int = 64, noise: float = 0.02, dirty: bool = False, drift: float = 1.0) -> Blocks:

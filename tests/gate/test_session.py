@@ -20,7 +20,7 @@ REV = "origin/main"
 
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 200)
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 200)
 
 
 class Machine:

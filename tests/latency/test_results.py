@@ -7,6 +7,7 @@ import pytest
 
 from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import TWIN, summarize
+from bench.statistics import percentile_interval
 
 PARENTS = {"baseline": None, TWIN: "baseline", "child": "baseline", "grandchild": "child", "orphan": "absent"}
 BLOCKS = [block for block in range(8) for _ in range(3)]
@@ -15,7 +16,7 @@ BASE = (1 + 0.2 * np.random.default_rng(0).random(24)) / 10
 
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
 
 
 def rounds(factor: float, blocks: int = 8) -> Rounds:
@@ -64,6 +65,26 @@ def test_seconds_are_summarised() -> None:
     assert child.stages == pytest.approx(
         {"segmentation": child.mean / 4, "embedding": child.mean / 4, "rest": child.mean / 2}
     )
+
+
+def test_high_percentiles_have_intervals_where_rounds_suffice() -> None:
+    child = summarize(measured(twin=1.0, child=2.0), PARENTS).latencies["child"]
+    assert child.intervals == {"p95": None, "p99": None}  # 24 rounds
+    seconds = (1 + 0.2 * np.random.default_rng(1).random(120)).tolist()
+    blocks = [block for block in range(40) for _ in range(3)]
+    many = summarize(Measurement({"baseline": Rounds(seconds, [{}] * 120, blocks)}, {}), PARENTS).latencies["baseline"]
+    assert many.intervals == {"p95": percentile_interval(seconds, blocks, 95), "p99": None}
+    low, high = many.intervals["p95"] or (math.nan, math.nan)
+    assert low < np.percentile(seconds, 95) < high < 1.2
+
+
+def test_only_common_blocks_are_paired() -> None:
+    """The gate stops a decided variant earlier than others."""
+    baseline = rounds(1.0)
+    ahead = Rounds(rounds(0.5, 6).seconds + [9.0] * 3, [{}] * 21, BLOCKS[:18] + [99] * 3)
+    ratio = summarize(Measurement({"baseline": baseline, "child": ahead}, {}), PARENTS).latencies["child"].to_baseline
+    assert ratio is not None
+    assert (ratio.estimate, ratio.rounds) == (pytest.approx(0.5), 18)
 
 
 def test_failures_and_unquiet_turns_are_passed_on() -> None:

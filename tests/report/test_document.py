@@ -27,7 +27,7 @@ OTHER = ((0.0, 5.0, "x"), (5.0, 9.0, "y"))
 
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
 
 
 def rounds(factor: float) -> Rounds:
@@ -186,6 +186,35 @@ def test_a_stored_run_goes_as_far_as_it_goes() -> None:
     assert doc["conditions"]["machine"]["cpu"].startswith("Intel") and "in sum only" in doc["missing"]["accuracy"]
     assert doc["answer"].startswith("shared-folded is the fastest")
     assert doc["timeline"] is None
+
+
+def test_intervals_of_percentiles_are_kept_and_shown(tmp_path: Path) -> None:
+    kind = made().kinds["pipeline"]
+    baseline = replace(
+        kind.latencies["baseline"],
+        percentiles={"p50": 0.061, "p95": 0.062, "p99": 0.065, "max": 0.066},
+        intervals={"p95": (0.0615, 0.0655), "p99": (0.063, float("inf"))},
+    )
+    doc = document(made(kinds={"pipeline": replace(kind, latencies={"baseline": baseline})}), "now")
+    latency = by_name(doc, "baseline")["latency"]["pipeline"]
+    assert latency["percentile_intervals_s"] == {"p95": [0.0615, 0.0655], "p99": [0.063, None]}
+    assert tables.tails(doc).rows == [
+        ["baseline", "pipeline", "24", "61.0", "–", "62.0 [61.5, 65.5]", "65.0 [63.0, ∞]", "66.0"]
+    ]
+    del latency["percentile_intervals_s"]  # documents of before
+    assert tables.tails(doc).rows[0][5:7] == ["62.0", "65.0"]
+
+
+def test_stored_intervals_of_percentiles_are_taken_up(tmp_path: Path) -> None:
+    saved = json.loads(FIRST.read_text())
+    info = next(b for b in saved["benchmarks"] if b["name"] == "bench_pipeline[shared-folded]")["extra_info"]
+    info |= {"p95_interval_s": [0.1, 0.2], "p99_interval_s": [0.1, 1e9]}
+    (tmp_path / "newer.json").write_text(json.dumps(saved))
+    doc = read(tmp_path / "newer.json")
+    found = by_name(doc, "shared-folded")["latency"]["pipeline"]["percentile_intervals_s"]
+    assert found == {"p95": [0.1, 0.2], "p99": [0.1, None]}
+    older = by_name(doc, "baseline")["latency"]["pipeline"]["percentile_intervals_s"]
+    assert older == {"p95": None, "p99": None}
 
 
 def test_a_stored_gate_has_its_rows(tmp_path: Path) -> None:

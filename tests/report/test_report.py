@@ -1,5 +1,7 @@
 """The tables as text, from results made by hand."""
 
+import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -106,7 +108,15 @@ def test_accuracy_and_stages(findings: Findings) -> None:
     assert "24.00" in int8 and "+8.00 [+8.00, +8.00]" in int8 and "0.900000" in int8
     stages = row(text, "Stages of the pipeline", "baseline").split()
     assert stages[1:5] == ["12.2", "42.7", "6.1", "61.0"]  # 20, 70 and 10 % of 61 ms
-    assert stages[7] == "-"  # p99 of 24 rounds
+    assert stages[5:] == ["61.0", "62.0", "62.0", "-", "62.0"]  # p50, p90, p95 without its interval, p99 of 24 rounds
+    baseline = findings.kinds["pipeline"].latencies["baseline"]
+    percentiles, intervals = baseline.percentiles | {"p99": 0.065}, {"p95": (0.0615, 0.0655), "p99": (0.063, math.inf)}
+    longer = replace(baseline, percentiles=percentiles, intervals=intervals)
+    kind = replace(findings.kinds["pipeline"], latencies={"baseline": longer})
+    line = row(
+        render(replace(findings, kinds={**findings.kinds, "pipeline": kind})), "Stages of the pipeline", "baseline"
+    )
+    assert "62.0 [61.5, 65.5]" in line and "65.0 [63.0, ∞]" in line
 
 
 def test_notes_and_answer(findings: Findings) -> None:
@@ -128,6 +138,15 @@ def test_extra_info(findings: Findings) -> None:
     assert info["real_time_factor"] == pytest.approx(0.6 * 0.061 / 0.25)
     assert info["der"] == pytest.approx(24) and info["der_increase"] == pytest.approx(8)
     assert info["p99_s"] is None and info["max_s"] == pytest.approx(0.6 * 0.062)
+    assert info["p95_interval_s"] is None and info["p99_interval_s"] is None  # of 24 rounds
+
+
+def test_an_unbounded_interval_is_kept_as_plain_json(findings: Findings) -> None:
+    baseline = findings.kinds["pipeline"].latencies["baseline"]
+    longer = replace(baseline, intervals={"p95": (0.061, 0.063), "p99": (0.063, math.inf)})
+    info = extra_info(longer, findings, "baseline", step=0.25)
+    assert (info["p95_interval_s"], info["p99_interval_s"]) == ([0.061, 0.063], [0.063, 1e9])
+    json.dumps(info, allow_nan=False)
 
 
 def stored(cpu: str = "Test CPU") -> dict[str, Any]:

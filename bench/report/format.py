@@ -1,0 +1,30 @@
+"""How figures with intervals are written in every table."""
+
+from collections.abc import Iterable
+
+from bench.statistics import Ratio
+
+
+def bracketed(figures: Iterable[float], spec: str = ".1f") -> str:
+    """A figure and the ends of its interval, each by the format specification."""
+    value, low, high = (f"{figure:{spec}}" for figure in figures)
+    return f"{value} [{low}, {high}]"
+
+
+def show_interval(ratio: Ratio | None) -> str:
+    """A ratio in percent with its interval, "-" for none."""
+    return "-" if ratio is None else bracketed(100 * x for x in (ratio.estimate, ratio.low, ratio.high))
+
+
+def show_change(ratio: Ratio | None) -> str:
+    """A ratio as a change in percent, "-" for none."""
+    if ratio is None:
+        return "-"
+    return bracketed((100 * (x - 1) for x in (ratio.estimate, ratio.low, ratio.high)), "+.1f").replace("+inf", "∞")
+
+
+def show_percentile(seconds: float | None, interval: tuple[float, float] | None, none: str = "-") -> str:
+    """A percentile in milliseconds, with its interval if there is one; `none` for none."""
+    if seconds is None or interval is None:
+        return none if seconds is None else f"{1000 * seconds:.1f}"
+    return bracketed(1000 * x for x in (seconds, *interval)).replace("inf", "∞")

@@ -1,0 +1,29 @@
+"""What the rounds support. In: seconds by interleaving block, errors by file. Out: estimates with intervals, verdicts.
+
+Pure functions on arrays. `Paired` checks what comes in; one block bootstrap (`bootstrap`), which takes the statistic as
+a function, gives the intervals of ratios (`ratio`), percentiles (`quantiles`) and differences of rates (`rates`).
+"""
+
+from .bootstrap import block_bootstrap, carlstein_length
+from .paired import Paired
+from .pareto import unbeaten
+from .quantiles import percentile_interval, percentiles
+from .rates import Difference, rate_difference
+from .ratio import Ratio, noise_floor, paired_ratio, verdict
+from .trend import drift
+
+__all__ = [
+    "Difference",
+    "Paired",
+    "Ratio",
+    "block_bootstrap",
+    "carlstein_length",
+    "drift",
+    "noise_floor",
+    "paired_ratio",
+    "percentile_interval",
+    "percentiles",
+    "rate_difference",
+    "unbeaten",
+    "verdict",
+]
