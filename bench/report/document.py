@@ -12,8 +12,9 @@ from bench.latency.results import TWIN, Kind
 from bench.statistics import Ratio, drift
 
 from .claims import answer, claims
+from .findings import Findings
 from .paper import TABLE_III
-from .terminal import Findings, notes
+from .terminal import notes
 from .timeline import timeline
 
 SCHEMA = "diartbench-results/1"  # the number grows when a field changes its meaning or goes

@@ -13,7 +13,7 @@ from bench.statistics import Ratio, noise_floor, verdict
 from variants import UserError
 
 from .document import KINDS, SCHEMA, Json, document, finished, gate_rows, past
-from .terminal import Findings
+from .findings import Findings
 
 
 def read(path: Path) -> Json:

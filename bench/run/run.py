@@ -22,7 +22,8 @@ from bench.latency.size import parameters, saved_size
 from bench.latency.subjects import Item, ModelOnly, Pipeline, items
 from bench.pipeline.diarize import Segmented, segment
 from bench.pipeline.oracle import OracleSegmentation
-from bench.report.terminal import Findings, extra_info
+from bench.report.extra_info import extra_info
+from bench.report.findings import Findings
 from variants import UnavailableError, UserError
 from variants.loading import load
 

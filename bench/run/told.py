@@ -10,7 +10,7 @@ from bench.accuracy import scoring
 from bench.accuracy.der import Turn, turns
 from bench.latency import machine
 from bench.pipeline.oracle import OracleSegmentation
-from bench.report.terminal import Findings
+from bench.report.findings import Findings
 from variants.exact.cached import CachedFront
 
 from .options import QUICK_SECONDS

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 from pytest_benchmark.utils import get_machine_id
 
@@ -31,6 +32,7 @@ class Made(Run):
     memory = accuracy = streams = sizes = floors = others = {}  # type: ignore[assignment]  # noqa: RUF012
     recordings = []  # type: ignore[assignment]  # noqa: RUF012
     trained = dict.fromkeys(SECONDS, True)  # type: ignore[assignment]
+    segmentation_trained = True  # type: ignore[assignment]
     models = dict.fromkeys(SECONDS)  # type: ignore[assignment]
     root = Provenance("made", "a" * 64, True)
 

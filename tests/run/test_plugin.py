@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 import soundfile
 
