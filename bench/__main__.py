@@ -71,7 +71,7 @@ def best_thresholds(given: argparse.Namespace) -> None:
     if any(recording.reference is None for recording in run.recordings):
         raise UserError("tune: every recording needs a reference")
     embedding = variants.as_embedding_model(run.models["baseline"])
-    settings = run.options.settings
+    settings = run.options.pipeline
     objective = recorded_objective(run.segmented(run.scored_parts), run.segmentation, embedding, settings)
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")

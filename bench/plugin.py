@@ -142,7 +142,7 @@ def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> Any:
     run = request.config.stash[RUN]
     with _without_warnings():
         _ = run.others  # by which it is known what cannot run
-    if run.options.accuracy == "off":
+    if run.options.scoring.extent == "off":
         pytest.skip("--accuracy off")
     if not run.scores:
         pytest.skip("the segmentation has random weights: DER means nothing")

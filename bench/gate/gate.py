@@ -130,7 +130,7 @@ class Gate:
             lambda key, number: self._block(kind, key, number),
             budget=self.budget,
             judged=max(1, len(self.comparisons)),
-            seed=self.run.options.seed,
+            seed=self.run.options.timing.seed,
             progress=progress,
         )
         self.recordings[kind] = recording

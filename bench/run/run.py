@@ -50,7 +50,7 @@ class Run:
         self.kinds: dict[str, Kind] = {}
         self._segmented: dict[tuple[Path, float | None, str | None], Segmented] = {}
         self._cpus = threads.allowed_cpus()
-        self.threads = threads.choose(options.threads)
+        self.threads = threads.choose(options.timing.threads)
         self.timed = False
         self.gate: Any = None  # measures in place of `interleave`
 
@@ -68,8 +68,8 @@ class Run:
     def recordings(self) -> list[Recording]:
         """The corpus; UserError if nothing is left of it."""
         options = self.options
-        found, self.problems = choose(options.corpus, options.files, options.settings.duration)
-        if self.options.segmentation == "oracle":
+        found, self.problems = choose(options.corpus.folder, options.corpus.files, options.pipeline.duration)
+        if self.options.models.segmentation == "oracle":
             lacking = [r for r in found if r.reference is None]
             self.problems += [f"{r.path}: no reference, which oracle segmentation needs" for r in lacking]
             found = [r for r in found if r.reference is not None]
@@ -80,19 +80,19 @@ class Run:
     @cached_property
     def root(self) -> Any:
         """The embedding model that all variants are built from."""
-        return load("embedding", self.options.embedding, self.options.trust)
+        return load("embedding", self.options.models.embedding, self.options.models.trust)
 
     @cached_property
     def segmentation(self) -> Any:
         """The stock segmentation: a `diart.models.SegmentationModel`, already loaded."""
-        if self.options.segmentation != "oracle":
+        if self.options.models.segmentation != "oracle":
             return variants.as_segmentation_model(self._segmentation_root)
-        duration = self.options.settings.duration
+        duration = self.options.pipeline.duration
         return variants.as_segmentation_model(OracleSegmentation(duration, _frames(load("segmentation"), duration)))
 
     @cached_property
     def _segmentation_root(self) -> Any:
-        return load("segmentation", self.options.segmentation, self.options.trust)
+        return load("segmentation", self.options.models.segmentation, self.options.models.trust)
 
     @cached_property
     def others(self) -> dict[str, Any]:
@@ -114,9 +114,9 @@ class Run:
 
     def other(self, name: str) -> str | None:
         """The segmentation variant that a variant's pipeline runs; None for the stock one."""
-        if name in ("baseline", TWIN) or self.options.segmentation == "oracle":
+        if name in ("baseline", TWIN) or self.options.models.segmentation == "oracle":
             return None
-        return variants.get(name).segmentation or self.options.segmentation_variant
+        return variants.get(name).segmentation or self.options.models.segmentation_variant
 
     @cached_property
     def models(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Run:
     @cached_property
     def memory(self) -> dict[str, float | None]:
         """Peak memory of each variant in MiB."""
-        samples = round(self.options.settings.duration * 16000)
+        samples = round(self.options.pipeline.duration * 16000)
         waveform, weights = torch.zeros(ROWS, 1, samples), torch.ones(ROWS, FRAMES)
 
         def make(name: str) -> Callable[[], Any]:
@@ -155,12 +155,12 @@ class Run:
         """The recordings that DER is computed on, with the seconds to use of each."""
         if not self.scores:
             return []
-        return scoring.take(self.recordings, QUICK_SECONDS if self.options.accuracy == "quick" else None)
+        return scoring.take(self.recordings, QUICK_SECONDS if self.options.scoring.extent == "quick" else None)
 
     @property
     def scores(self) -> bool:
         """Whether accuracy is measured: not with `--accuracy off`, nor with a segmentation of random weights."""
-        return self.options.accuracy != "off" and self.segmentation_trained
+        return self.options.scoring.extent != "off" and self.segmentation_trained
 
     @property
     def segmentation_trained(self) -> bool:
@@ -179,10 +179,10 @@ class Run:
         task = scoring.Task(
             parts=parts,
             segmented=lambda name: self.segmented(parts, name),
-            settings=options.settings,
+            settings=options.pipeline,
             segmentation=self.segmentation,
-            collar=options.collar,
-            skip_overlap=options.skip_overlap,
+            collar=options.scoring.collar,
+            skip_overlap=options.scoring.skip_overlap,
             others=self.others,
         )
         with self._all_cores():
@@ -199,7 +199,7 @@ class Run:
             key = (recording.path, seconds, self.other(name))
             try:
                 if key not in self._segmented:
-                    settings = self.options.settings
+                    settings = self.options.pipeline
                     model = self.others.get(name, self.segmentation)
                     self._segmented[key] = segment(recording, settings, model, seconds)
                 found.append(self._segmented[key])
@@ -215,7 +215,7 @@ class Run:
         if kind == "model-only":
             return ModelOnly(embedding)
         lean = variants.get(name).segmentation is not None
-        return Pipeline(embedding, self.others.get(name, self.segmentation), self.options.settings, lean)
+        return Pipeline(embedding, self.others.get(name, self.segmentation), self.options.pipeline, lean)
 
     @cached_property
     def streams(self) -> list[tuple[Any, list[Item]]]:
@@ -251,8 +251,8 @@ class Run:
         return interleave(
             subjects,
             self.streams,
-            budget=self.options.budget,
-            seed=self.options.seed,
+            budget=self.options.timing.budget,
+            seed=self.options.timing.seed,
             progress=lambda done: self.progress(kind, done),
         )
 
@@ -297,7 +297,7 @@ class Run:
 
     def extra_info(self, kind: str, name: str) -> dict[str, Any]:
         """What pytest-benchmark stores beside the rounds."""
-        info = extra_info(self.kinds[kind].latencies[name], self.findings(), name, self.options.settings.step)
+        info = extra_info(self.kinds[kind].latencies[name], self.findings(), name, self.options.pipeline.step)
         stamp = variants.provenance_of(self.models[name])
         weights = {"source": stamp.source, "sha256": stamp.sha256} if stamp else None
         return info | {"parameters": parameters(self.models[name]), "weights": weights}

@@ -30,8 +30,8 @@ def conditions(run: "Run") -> dict[str, Any]:
         "segmentation_trained": run.segmentation_trained,
         "timed_on": [recording.name for recording, _ in scoring.take(run.recordings, QUICK_SECONDS)],
         "scored_on": [recording.name for recording, _ in run.scored_parts],
-        "settings": vars(run.options.settings),
-        "scoring": {"collar": run.options.collar, "skip_overlap": run.options.skip_overlap},
+        "settings": vars(run.options.pipeline),
+        "scoring": {"collar": run.options.scoring.collar, "skip_overlap": run.options.scoring.skip_overlap},
     }
 
 

@@ -176,13 +176,13 @@ class Scorer:
 
     def _outputs(self, model: Any) -> list[Output]:
         """Through the shared trunk, which changes no embedding and takes a third of the time."""
-        embedding, settings = variants.as_embedding_model(share(model.eval())), self.run.options.settings
+        embedding, settings = variants.as_embedding_model(share(model.eval())), self.run.options.pipeline
         return [
             diarize(file, embed(file, embedding), settings, self.run.segmentation, embedding) for file in self.files
         ]
 
     def _accuracy(self, outputs: list[Output]) -> Accuracy:
-        options, triples = self.run.options, zip(self.files, outputs, self.teacher, strict=True)
+        options, triples = self.run.options.scoring, zip(self.files, outputs, self.teacher, strict=True)
         return Accuracy(
             tuple(score(file, own, base, base, options.collar, options.skip_overlap) for file, own, base in triples)
         )
