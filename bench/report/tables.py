@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.latency.kinds import KINDS
 from bench.statistics import noise_floor, show_interval, unbeaten, verdict
 
-from .document import KINDS, to_ratio
+from .document import to_ratio
 from .paper import TABLE_III
 
 Json = Mapping[str, Any]

@@ -83,28 +83,14 @@ class Options:
 def add_options(add: Callable[..., Any]) -> None:
     """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
     add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows and the fastest)")
-    add(
-        "--embedding",
-        default="bundled",
-        metavar="MODEL",
-        help="bundled, a pyannote checkpoint, or a Hugging Face id",
-    )
-    add(
-        "--segmentation",
-        default="bundled",
-        metavar="MODEL",
-        help="the same, or 'oracle': the reference itself",
-    )
+    add("--embedding", default="bundled", metavar="MODEL", help="bundled, a pyannote checkpoint, or a Hugging Face id")
+    add("--segmentation", default="bundled", metavar="MODEL", help="the same, or 'oracle': the reference itself")
     add(
         "--segmentation-variant",
         metavar="NAME",
         help="variant of the segmentation model to run beside all but the baseline and its twin",
     )
-    add(
-        "--trust-checkpoint",
-        action="store_true",
-        help="let a local checkpoint import and unpickle what it names",
-    )
+    add("--trust-checkpoint", action="store_true", help="let a local checkpoint import and unpickle what it names")
     add("--threads", type=int, default=1, metavar="N", help="threads of every runtime, pinned (default: 1)")
     add(
         "--preset",
@@ -132,13 +118,7 @@ def add_options(add: Callable[..., Any]) -> None:
         default="quick",
         help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
     )
-    add(
-        "--budget",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="seconds to measure each kind for (default: 60)",
-    )
+    add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
 

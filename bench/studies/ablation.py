@@ -147,7 +147,7 @@ def stage(rounds: Rounds, key: str) -> list[float]:
 def ablate(run: Run, cells: Iterable[Cell], graphs: Graphs, where: threads.Threads) -> tuple[list[str], Measurement]:
     """Measure all cells on `where`; the lines of the table, and what it was made from."""
     threads.apply(where)
-    settings, segmentation = run.options.pipeline, run.segmentation
+    settings, segmentation = run.options.pipeline, run.models.segmentation
     subjects: dict[str, Any] = {
         name: Pipeline(variants.as_embedding_model(run.models[name]), segmentation, settings)
         for name in ("baseline", TWIN)
@@ -181,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         run.prepare(timed=True)
         _ = run.streams
         with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
-            graphs = Graphs(run.root, Path(folder))
+            graphs = Graphs(run.models.root, Path(folder))
             for where in counts:
                 lines, measurement = ablate(run, ALL_CELLS if given.full else CELLS, graphs, where)
                 rounds = len(measurement.rounds["baseline"].seconds)

@@ -95,7 +95,7 @@ def test_untrained_segmentation_is_not_scored(presets: None, tmp_path: Path) -> 
     given = parser.parse_args(["--segmentation", "wavlm-base-plus", "--step", "0.5", "--corpus", "sample"])
     run = Run(parse(lambda name: getattr(given, name)), ["baseline"], tmp_path, lambda *_: None)
     run.prepare(timed=False)
-    assert run.accuracy == {} and run.scored_parts == []
+    assert run.scores.accuracy == {} and run.scores.parts == []
     findings = run.findings()
     assert any("DER: not measured" in note for note in findings.notes)
     assert report._der(None, findings) == "not measured"
