@@ -51,7 +51,7 @@ def _run(given: argparse.Namespace) -> Run:
     names = [variant.name for variant in variants.select(given.variants or "baseline")]
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
     run.prepare(timed=False)
-    if not run.segmentation_trained:
+    if not run.models.segmentation_trained:
         raise UserError(f"--segmentation {given.segmentation} has random weights: its DER means nothing, not measured")
     return run
 
@@ -59,7 +59,7 @@ def _run(given: argparse.Namespace) -> Run:
 def score(given: argparse.Namespace) -> None:
     """Print the accuracy tables."""
     run = _run(given)
-    _ = run.accuracy
+    _ = run.scores.accuracy
     findings = run.findings()
     console = Console(width=WIDTH)
     console.print(accuracy_table(findings), file_table(findings), caption(findings), *notes(findings), sep="\n")
@@ -68,11 +68,11 @@ def score(given: argparse.Namespace) -> None:
 def best_thresholds(given: argparse.Namespace) -> None:
     """Print the thresholds that give the lowest DER on the corpus."""
     run = _run(given)
-    if any(recording.reference is None for recording in run.recordings):
+    if any(recording.reference is None for recording in run.corpus.recordings):
         raise UserError("tune: every recording needs a reference")
     embedding = variants.as_embedding_model(run.models["baseline"])
-    settings = run.options.settings
-    objective = recorded_objective(run.segmented(run.scored_parts), run.segmentation, embedding, settings)
+    settings, files = run.options.pipeline, run.corpus.segmented(run.scores.parts)
+    objective = recorded_objective(files, run.models.segmentation, embedding, settings)
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
     print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")

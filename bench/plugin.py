@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -18,11 +18,17 @@ import variants
 from variants import UserError
 
 from .history.storage import install
+from .latency.kinds import KindName, kind_of
 from .run.options import add_options, parse
+from .run.stash import RUN
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from .run.run import Run
 
 pytest_plugins = ["bench.gate.plugin"]
 
-RUN: pytest.StashKey[Any] = pytest.StashKey()
 HISTORY: pytest.StashKey[Sequence[dict[str, Any]]] = pytest.StashKey()  # stored runs, for the report
 WRITTEN: pytest.StashKey[str] = pytest.StashKey()  # where the report is, or why there is none
 COMPARED: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # stored runs by the time of their making
@@ -102,16 +108,16 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 class Recorded:
     """The rounds of one benchmark; None of them where benchmarks are disabled."""
 
-    def __init__(self, run: Any, kind: str, name: str) -> None:
+    def __init__(self, run: "Run", kind: KindName, name: str) -> None:
         self.run, self.kind, self.name = run, kind, name
 
-    def replay(self, benchmark: Any) -> None:
+    def replay(self, benchmark: "BenchmarkFixture") -> None:
         """Feed the rounds to pytest-benchmark, or run one chunk where benchmarks are disabled."""
         if benchmark.disabled:
-            benchmark.pedantic(lambda: self.run.try_once(self.kind, self.name))
+            benchmark.pedantic(lambda: self.run.timing.try_once(self.kind, self.name))
             return
         benchmark.extra_info.update(self.run.extra_info(self.kind, self.name))
-        benchmark.pedantic(lambda: None, rounds=self.run.kinds[self.kind].latencies[self.name].rounds)
+        benchmark.pedantic(lambda: None, rounds=self.run.timing.kinds[self.kind].latencies[self.name].rounds)
 
 
 @pytest.fixture
@@ -119,7 +125,11 @@ def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recor
     """Rounds of `variant`, measured interleaved with all others; sets the timer that replays them."""
     from .latency.replay import replay_timer
 
-    run, kind = request.config.stash[RUN], request.node.originalname.removeprefix("bench_").replace("_", "-")
+    run = request.config.stash[RUN]
+    try:
+        kind = kind_of(request.node.originalname)
+    except UserError as error:
+        pytest.fail(str(error), pytrace=False)
     if variant.name in run.skipped:
         pytest.skip(run.skipped[variant.name])
     if variant.name in run.broken:
@@ -137,21 +147,21 @@ def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recor
 
 
 @pytest.fixture
-def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> Any:
-    """The run with every variant's accuracy in `scored.accuracy`; skips what cannot run or was not to be scored."""
+def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> "Run":
+    """The run with every variant's accuracy in `scored.scores`; skips what cannot run or was not to be scored."""
     run = request.config.stash[RUN]
     with _without_warnings():
-        _ = run.others  # by which it is known what cannot run
-    if run.options.accuracy == "off":
+        run.models.load()  # by which it is known what cannot run
+    if run.options.scoring.extent == "off":
         pytest.skip("--accuracy off")
-    if not run.scores:
+    if not run.scores.wanted:
         pytest.skip("the segmentation has random weights: DER means nothing")
     if variant.name in run.skipped:
         pytest.skip(run.skipped[variant.name])
     if variant.name in run.broken:
         pytest.fail(f"{variant.name} {run.broken[variant.name]}", pytrace=False)
     with _without_warnings():
-        _ = run.accuracy
+        _ = run.scores.accuracy
     return run
 
 
@@ -199,13 +209,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder, run = config.getoption("report_folder"), config.stash.get(RUN, None)
     if folder is None or run is None:
         return
+    from .gate.plugin import GATE
     from .report.document import document, gate_rows
     from .report.page import write
 
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
         with _without_warnings():
-            gate = gate_rows(run.gate.facts()) if run.gate else None
+            gate = gate_rows(config.stash[GATE].facts()) if GATE in config.stash else None
             page = write(document(run.findings(), made, config.stash[HISTORY], gate), folder)
         config.stash[WRITTEN] = f"report: {page}"
     except OSError as error:
@@ -218,7 +229,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     """Our tables, after pytest-benchmark's."""
     yield
     run = config.stash.get(RUN, None)
-    if run is not None and run.kinds:
+    if run is not None and run.timing.kinds:
         from .report.terminal import render
 
         terminalreporter.section("DiartBench")

@@ -14,17 +14,19 @@ from bench.pipeline.staged import PipelineSettings
 from . import cache
 from .der import Accuracy, score
 
+Part = tuple[Recording, float | None]  # the seconds to use of it, None for all
+
 
 @dataclass(frozen=True)
 class Task:
     """What is scored and how.
 
-    parts: recordings with the seconds to use of each (None: all). segmented: cuts and segments them for a variant,
+    parts: of recordings. segmented: cuts and segments them for a variant,
     called only if the cache does not know the answer. segmentation: the stock one. others: the segmentation model of
     each variant whose pipeline runs another. collar, skip_overlap: DER's two options.
     """
 
-    parts: Sequence[tuple[Recording, float | None]]
+    parts: Sequence[Part]
     segmented: Callable[[str], list[Segmented]]
     settings: PipelineSettings
     segmentation: Any
@@ -44,12 +46,9 @@ class Task:
         )
 
 
-def take(recordings: Sequence[Recording], seconds: float | None) -> list[tuple[Recording, float | None]]:
-    """The first `seconds` of a corpus: recordings in order, the last one cut to fit (if 10 s or more are left for it).
-
-    Each comes with the seconds to use of it, None for all.
-    """
-    chosen: list[tuple[Recording, float | None]] = []
+def take(recordings: Sequence[Recording], seconds: float | None) -> list[Part]:
+    """The first `seconds` of a corpus: recordings in order, the last one cut to fit (if 10 s or more are left)."""
+    chosen: list[Part] = []
     left = float("inf") if seconds is None else seconds
     for recording in recordings:
         if recording.duration <= left:

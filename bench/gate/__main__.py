@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 import variants
 from bench.latency.interleave import BLOCK
+from bench.latency.kinds import KINDS
 from variants import UserError
 from variants.files import write_atomically
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = parser.add_subparsers(required=True).add_parser("selfcheck", help="print the gate's operating curve")
     add = command.add_argument
     add("--variant", default="baseline", help="the variant to measure (default: baseline)")
-    add("--kind", choices=["model-only", "pipeline"], default="model-only")
+    add("--kind", choices=KINDS, default="model-only")
     add("--seconds", type=float, default=420, help="recording without load (default: 420)")
     add("--loaded-seconds", type=float, default=240, help="recording beside a competing process (default: 240)")
     add("--live", type=int, default=20, metavar="N", help="live runs of unchanged code (default: 20)")
@@ -109,7 +110,7 @@ def measured(given: argparse.Namespace, bar: Progress) -> dict[str, Any]:
                     recorded[load] = record(timed, given.kind, seconds, given.seed, show)
             bar.update(task, completed=1.0)
         outcomes = [
-            live(timed, given.kind, given.variant, number, given.live_budget)
+            live(run, timed, given.kind, given.variant, number, given.live_budget)
             for number in bar.track(range(given.live), description="live runs")
         ]
     return {

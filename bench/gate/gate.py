@@ -11,6 +11,7 @@ import bench
 import variants
 from bench.accuracy.der import Accuracy
 from bench.latency.interleave import BLOCK, LEAD, Measurement, Rounds
+from bench.latency.kinds import KINDS, KindName
 from bench.latency.quiet import wait_until_quiet
 from bench.latency.results import TWIN
 from bench.run.run import Run
@@ -36,7 +37,7 @@ class Failure:
 
 
 class Gate:
-    """Measures each kind of a run once, in place of `bench.latency.interleave.interleave`, and collects the verdicts.
+    """A `bench.run.timing.Measurer` that measures each kind until it can be judged, and collects the verdicts.
 
     benchmarks: the (kind, variant) that the user asked for. limits: threshold of each variant. stored: the run to
     compare ratios with, if there is one. budget: seconds for each kind.
@@ -67,8 +68,7 @@ class Gate:
         """Comparisons with the stored run; what cannot be compared becomes a failure or a note."""
         stored = self.stored
         assert stored is not None
-        kinds = {"model-only", "pipeline"}
-        gone = stored.vanished(self.benchmarks, kinds, self.narrowed)
+        gone = stored.vanished(self.benchmarks, KINDS, self.narrowed)
         self.failures += [Failure(kind, name, why) for (kind, name), why in gone.items()]
         differing = stored.differing(self.run.conditions())
         found = []
@@ -121,7 +121,7 @@ class Gate:
         """End the processes and remove the worktree."""
         self.resources.close()
 
-    def measure(self, kind: str, progress: Callable[[float], None]) -> Measurement:
+    def measure(self, kind: KindName, progress: Callable[[float], None]) -> Measurement:
         """Measure one kind until its comparisons are decided; the rounds of this revision's variants."""
         names = {"baseline", TWIN, *(name for k, name in self.benchmarks if k == kind)} & set(self.run.models)
         recording, judgements = measure(
@@ -130,7 +130,7 @@ class Gate:
             lambda key, number: self._block(kind, key, number),
             budget=self.budget,
             judged=max(1, len(self.comparisons)),
-            seed=self.run.options.seed,
+            seed=self.run.options.timing.seed,
             progress=progress,
         )
         self.recordings[kind] = recording

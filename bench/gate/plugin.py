@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.run.stash import RUN
 from variants import UserError
 
 if TYPE_CHECKING:
+    from bench.run.run import Run
+
     from .gate import Gate
 
 GATE: pytest.StashKey["Gate"] = pytest.StashKey()
@@ -48,21 +51,20 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Once models and corpus are loaded: set up what the run is to be compared with, before anything is measured."""
-    from bench.plugin import RUN
-
     config = session.config
     if not config.option.gate or config.option.collectonly:
         return
     if not any("recorded" in getattr(item, "fixturenames", ()) for item in session.items):
         raise pytest.UsageError("--gate: no benchmark is selected")
     try:
-        config.stash[GATE] = _make(session, config.stash[RUN])
+        gate = config.stash[GATE] = _make(session, config.stash[RUN])
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[RUN].gate = config.stash[GATE]
+    config.stash[RUN].timing.measurer = gate
 
 
-def _make(session: pytest.Session, run: Any) -> "Gate":
+def _make(session: pytest.Session, run: "Run") -> "Gate":
+    from bench.latency.kinds import kind_of
     from bench.latency.machine import cpu_model
     from bench.run.options import add_options
 
@@ -72,7 +74,7 @@ def _make(session: pytest.Session, run: Any) -> "Gate":
     config, option = session.config, session.config.option
     timed = [item for item in session.items if "recorded" in getattr(item, "fixturenames", ())]
     benchmarks = [
-        (item.originalname.removeprefix("bench_").replace("_", "-"), item.callspec.params["variant"].name)  # type: ignore[attr-defined]
+        (kind_of(item.originalname), item.callspec.params["variant"].name)  # type: ignore[attr-defined]
         for item in timed
     ]
     narrowed = bool(option.variants) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
@@ -111,7 +113,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
             from .gate import EXIT
             from .verdict import REGRESSED
 
-            gate.judge_accuracy(gate.run.findings().accuracy, gate.run.trained)
+            gate.judge_accuracy(gate.run.scores.known, gate.run.models.trained)
             if gate.verdict == REGRESSED or exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = EXIT.get(gate.verdict, exitstatus)
     yield

@@ -11,6 +11,7 @@ from typing import Any
 
 import variants
 from bench.latency.interleave import BLOCK, LEAD
+from bench.latency.kinds import KindName
 from bench.latency.quiet import wait_until_quiet
 from bench.run.run import Run
 
@@ -43,12 +44,11 @@ def busy(steps: int) -> None:
         pass
 
 
-def timed_copies(run: Run, kind: str, name: str) -> Timed:
+def timed_copies(run: Run, kind: KindName, name: str) -> Timed:
     """Blocks of the subjects in `SAME` and `SLOWED`, each with a copy of the model of its own."""
     timed = Timed(run, BLOCK, LEAD, wait_until_quiet)
     for label in (*SAME, *SLOWED):
-        run.models[label] = variants.build(name, run.root)
-        timed.subjects[kind, label] = run.subject(kind, label)
+        timed.subjects[kind, label] = run.timing.subject(kind, name, variants.build(name, run.models.root))
     steps = steps_per_round(timed, kind)
     for label, slowdown in SLOWED.items():
         timed.subjects[kind, label] = Slowed(timed.subjects[kind, label], round(slowdown * steps))
@@ -85,11 +85,11 @@ def record(
     return found
 
 
-def live(timed: Timed, kind: str, name: str, number: int, budget: float) -> Outcome:
+def live(run: Run, timed: Timed, kind: KindName, name: str, number: int, budget: float) -> Outcome:
     """One gate run of two fresh copies of the variant."""
     labels = {Key(NOW, name): f"live {number}", Key("again", name): f"live {number} again"}
     for label in labels.values():
-        timed.run.models[label] = variants.build(name, timed.run.root)
+        timed.subjects[kind, label] = run.timing.subject(kind, name, variants.build(name, run.models.root))
     begin = time.perf_counter()
     recording, (judgement,) = measure(
         [Comparison(kind, name, "again", THRESHOLD)],
@@ -100,7 +100,7 @@ def live(timed: Timed, kind: str, name: str, number: int, budget: float) -> Outc
         seed=number,
     )
     for label in labels.values():
-        del timed.run.models[label], timed.subjects[kind, label]
+        del timed.subjects[kind, label]
     return live_outcome(recording, judgement.verdict, time.perf_counter() - begin)
 
 

@@ -8,16 +8,17 @@ from typing import Any
 import variants
 from bench.accuracy.der import Accuracy
 from bench.history.compare import differing_conditions, judge
+from bench.latency.kinds import KINDS
 from bench.latency.results import TWIN, Kind
 from bench.statistics import Ratio, drift
 
 from .claims import answer, claims
+from .findings import Findings
 from .paper import TABLE_III
-from .terminal import Findings, notes
+from .terminal import notes
 from .timeline import timeline
 
 SCHEMA = "diartbench-results/1"  # the number grows when a field changes its meaning or goes
-KINDS = ("model-only", "pipeline")
 UNKNOWN = variants.Variant("", parent=None, tolerance=inf)
 Json = dict[str, Any]
 
@@ -81,7 +82,8 @@ def gate_rows(facts: Mapping[str, Any]) -> list[Json]:
 
 def missing(doc: Json) -> dict[str, str]:
     """What a reader could look for in vain, by topic, and why it is not there."""
-    found, variants_ = {}, doc["variants"]
+    found: dict[str, str] = {}
+    variants_ = doc["variants"]
     for kind in KINDS:
         if kind not in doc["kinds"]:
             found[kind] = f"The {kind} latency was not measured."

@@ -8,12 +8,13 @@ from typing import Any
 from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.history.compare import stored_ratios
 from bench.latency.floor import Floor, Operations
+from bench.latency.kinds import KINDS
 from bench.latency.results import TWIN, Kind, Latency
 from bench.statistics import Ratio, noise_floor, verdict
 from variants import UserError
 
-from .document import KINDS, SCHEMA, Json, document, finished, gate_rows, past
-from .terminal import Findings
+from .document import SCHEMA, Json, document, finished, gate_rows, past
+from .findings import Findings
 
 
 def read(path: Path) -> Json:
@@ -54,7 +55,7 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
     kinds: dict[str, dict[str, Latency]] = {}
     infos: dict[str, Mapping[str, Any]] = {}
     ratios = {(kind, name): ratio for kind, name, ratio in stored_ratios(saved)}
-    floors = {kind: noise_floor(ratios.get((kind, TWIN))) for kind in KINDS}
+    floors: dict[str, float] = {kind: noise_floor(ratios.get((kind, TWIN))) for kind in KINDS}
     for benchmark in saved.get("benchmarks", []):
         info, kind = benchmark.get("extra_info", {}), benchmark.get("group")
         if kind in KINDS and "variant" in info:

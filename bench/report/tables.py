@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.latency.kinds import KINDS
 from bench.statistics import noise_floor, unbeaten, verdict
 
-from .document import KINDS, to_interval, to_ratio
+from .document import to_interval, to_ratio
 from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
 

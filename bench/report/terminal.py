@@ -1,7 +1,5 @@
 """The tables at the end of `pytest bench`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -10,37 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 import variants
-from bench.accuracy.der import Accuracy, Turn, rate
-from bench.latency.floor import Floor
-from bench.latency.results import TWIN, Kind, Latency
+from bench.accuracy.der import Accuracy, rate
+from bench.latency.results import TWIN, Kind
 from bench.latency.threads import Threads
 from bench.statistics import Ratio, unbeaten
 
 from .claims import Claim, answer, claims
 from .comparison import compare_table
+from .findings import Findings
 from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
 
 WIDTH = 200
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
-
-
-@dataclass(frozen=True)
-class Findings:
-    """All that one run found out."""
-
-    kinds: Mapping[str, Kind]
-    accuracy: Mapping[str, Accuracy]
-    sizes: Mapping[str, float | None]
-    memory: Mapping[str, float | None]
-    trained: Mapping[str, bool]
-    skipped: Mapping[str, str]
-    notes: list[str]
-    conditions: Mapping[str, Any]
-    compared: Mapping[str, Any]  # stored runs by the time of their making
-    floors: Mapping[str, Floor] = field(default_factory=dict)
-    broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
-    references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file
 
 
 def render(findings: Findings, width: int = WIDTH) -> str:
@@ -249,38 +229,6 @@ def notes(findings: Findings) -> list[str]:
         lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]
     lines += [f"skipped {name}: {reason}" for name, reason in findings.skipped.items()]
     return lines
-
-
-def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> dict[str, Any]:
-    """What pytest-benchmark keeps beside its own statistics, as plain JSON values."""
-    accuracy, baseline = findings.accuracy.get(name), findings.accuracy.get("baseline")
-    increase = accuracy.increase_over(baseline) if accuracy and baseline else None
-    floor = findings.floors.get(name)
-    return {
-        "variant": name,
-        "mean_s": latency.mean,
-        "std_s": latency.std,
-        **{f"{key}_s": value for key, value in latency.percentiles.items()},
-        **{f"{key}_interval_s": found and [found[0], min(found[1], 1e9)] for key, found in latency.intervals.items()},
-        "real_time_factor": latency.mean / step,
-        "stages_s": latency.stages,
-        "ratio_to_baseline": _ratio_facts(latency.to_baseline),
-        "ratio_to_parent": _ratio_facts(latency.to_parent),
-        "verdict": latency.verdict,
-        "operations": floor.operations._asdict() if floor else None,
-        "peak_operations_per_s": floor.peak._asdict() if floor else None,
-        "size_mib": findings.sizes.get(name),
-        "memory_mib": findings.memory.get(name),
-        "trained": findings.trained.get(name, True),
-        "der": accuracy.der if accuracy else None,
-        "der_increase": increase.points if increase else None,
-        "label_disagreement": accuracy.disagreement if accuracy else None,
-        "min_cosine": accuracy.cosine if accuracy else None,
-    }
-
-
-def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
-    return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -1,1 +1,1 @@
-"""A session. In: the command line. Out: models, corpus, rounds and scores, each made once when asked for."""
+"""A session. In: the command line. Out: models, corpus, scores and rounds, each made once when asked for."""

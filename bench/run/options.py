@@ -3,59 +3,94 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import variants
 from bench.pipeline.staged import PRESETS, PipelineSettings
 from variants import UserError
 
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
+Extent = Literal["quick", "full", "off"]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which models all variants are built from."""
+
+    embedding: str
+    """`bundled`, a pyannote checkpoint, or a Hugging Face id."""
+
+    segmentation: str
+    """The same, or `oracle`: the reference itself."""
+
+    segmentation_variant: str | None
+    """Variant of the segmentation model in the pipelines of all but the baseline and its twin; None: the stock one."""
+
+    trust: bool
+    """Whether a local checkpoint may import and unpickle what it names."""
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """Which recordings a run goes through."""
+
+    folder: Path | None
+    """Audio with RTTM, or the name of a built-in corpus; None for the default ones."""
+
+    files: tuple[str, ...] | None
+    """Names of the recordings to use; None for all."""
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How accuracy is measured."""
+
+    extent: Extent
+    """How much of the corpus is scored: `QUICK_SECONDS` of it, all, or nothing."""
+
+    collar: float
+    """Seconds around each boundary, in all, that DER leaves out."""
+
+    skip_overlap: bool
+    """Whether DER leaves out overlapped speech."""
+
+
+@dataclass(frozen=True)
+class TimingOptions:
+    """How latency is measured."""
+
+    threads: int
+    """Threads of every runtime."""
+
+    budget: float
+    """Seconds for each kind."""
+
+    seed: int
+    """Of the order in which variants take turns."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Everything that a run depends on besides the code and the machine."""
 
-    embedding: str
-    segmentation: str
-    segmentation_variant: str | None
-    trust: bool
-    threads: int
-    settings: PipelineSettings
-    corpus: Path | None
-    files: tuple[str, ...] | None
-    collar: float
-    skip_overlap: bool
-    accuracy: str
-    budget: float
-    seed: int
+    models: ModelOptions
+    corpus: CorpusOptions
+    pipeline: PipelineSettings
+    scoring: ScoringOptions
+    timing: TimingOptions
 
 
 def add_options(add: Callable[..., Any]) -> None:
     """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
     add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows and the fastest)")
-    add(
-        "--embedding",
-        default="bundled",
-        metavar="MODEL",
-        help="bundled, a pyannote checkpoint, or a Hugging Face id",
-    )
-    add(
-        "--segmentation",
-        default="bundled",
-        metavar="MODEL",
-        help="the same, or 'oracle': the reference itself",
-    )
+    add("--embedding", default="bundled", metavar="MODEL", help="bundled, a pyannote checkpoint, or a Hugging Face id")
+    add("--segmentation", default="bundled", metavar="MODEL", help="the same, or 'oracle': the reference itself")
     add(
         "--segmentation-variant",
         metavar="NAME",
         help="variant of the segmentation model to run beside all but the baseline and its twin",
     )
-    add(
-        "--trust-checkpoint",
-        action="store_true",
-        help="let a local checkpoint import and unpickle what it names",
-    )
+    add("--trust-checkpoint", action="store_true", help="let a local checkpoint import and unpickle what it names")
     add("--threads", type=int, default=1, metavar="N", help="threads of every runtime, pinned (default: 1)")
     add(
         "--preset",
@@ -79,26 +114,16 @@ def add_options(add: Callable[..., Any]) -> None:
     add("--skip-overlap", action="store_true", help="do not score overlapped speech")
     add(
         "--accuracy",
-        choices=["quick", "full", "off"],
+        choices=get_args(Extent),
         default="quick",
         help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
     )
-    add(
-        "--budget",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="seconds to measure each kind for (default: 60)",
-    )
+    add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
 
 def parse(get: Callable[[str], Any]) -> Options:
-    """Options from a look-up by name; UserError for values that make no sense."""
-    bundled = get("embedding") == "bundled" and get("segmentation") in ("bundled", "oracle")
-    tau, rho, delta = PRESETS[get("preset") or ("bundled" if bundled else "dihard3")]
-    chosen = [given if given is not None else preset for given, preset in
-              ((get("tau"), tau), (get("rho"), rho), (get("delta"), delta))]  # fmt: skip
+    """Options from a look-up by name; UserError for values that make no sense, alone or together."""
     if get("collar") < 0 or get("budget") < 0:
         raise UserError("--collar and --budget must not be negative")
     other = get("segmentation_variant")
@@ -106,19 +131,16 @@ def parse(get: Callable[[str], Any]) -> Options:
         other = variants.get(other, "segmentation").name
         if get("segmentation") == "oracle":
             raise UserError("--segmentation-variant: an oracle is no model and has no variants")
-    files = get("files")
+    bundled = get("embedding") == "bundled" and get("segmentation") in ("bundled", "oracle")
+    preset = PRESETS[get("preset") or ("bundled" if bundled else "dihard3")]
+    thresholds = [
+        value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
+    ]
+    names = [name.strip() for name in (get("files") or "").split(",") if name.strip()]
     return Options(
-        embedding=get("embedding"),
-        segmentation=get("segmentation"),
-        segmentation_variant=other,
-        trust=get("trust_checkpoint"),
-        threads=get("threads"),
-        settings=PipelineSettings(get("chunk"), get("step"), get("latency"), *chosen),
-        corpus=get("corpus"),
-        files=tuple(name.strip() for name in files.split(",") if name.strip()) if files else None,
-        collar=get("collar"),
-        skip_overlap=get("skip_overlap"),
-        accuracy=get("accuracy"),
-        budget=get("budget"),
-        seed=get("seed"),
+        ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
+        CorpusOptions(get("corpus"), tuple(names) if get("files") else None),
+        PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
+        ScoringOptions(get("accuracy"), get("collar"), get("skip_overlap")),
+        TimingOptions(get("threads"), get("budget"), get("seed")),
     )

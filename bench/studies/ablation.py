@@ -148,7 +148,7 @@ def stage(rounds: Rounds, key: str) -> list[float]:
 def ablate(run: Run, cells: Iterable[Cell], graphs: Graphs, where: threads.Threads) -> tuple[list[str], Measurement]:
     """Measure all cells on `where`; the lines of the table, and what it was made from."""
     threads.apply(where)
-    settings, segmentation = run.options.settings, run.segmentation
+    settings, segmentation = run.options.pipeline, run.models.segmentation
     subjects: dict[str, Any] = {
         name: Pipeline(variants.as_embedding_model(run.models[name]), segmentation, settings)
         for name in ("baseline", TWIN)
@@ -161,7 +161,7 @@ def ablate(run: Run, cells: Iterable[Cell], graphs: Graphs, where: threads.Threa
         else:
             subjects[str(cell)] = Pipeline(in_diart(path, cell), segmentation, settings)
     threads.apply(where)  # to the threads that building started, too
-    measurement = interleave(subjects, run.streams, budget=run.options.budget, seed=run.options.seed)
+    measurement = interleave(subjects, run.streams, budget=run.options.timing.budget, seed=run.options.timing.seed)
     return [*table(subjects, measurement), "", *skipped], measurement
 
 
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         run.prepare(timed=True)
         _ = run.streams
         with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
-            graphs = Graphs(run.root, Path(folder))
+            graphs = Graphs(run.models.root, Path(folder))
             for where in counts:
                 lines, measurement = ablate(run, ALL_CELLS if given.full else CELLS, graphs, where)
                 rounds = len(measurement.rounds["baseline"].seconds)

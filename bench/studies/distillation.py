@@ -151,8 +151,8 @@ class Scorer:
     def __init__(self, given: argparse.Namespace, corpus: Path) -> None:
         options = vars(given) | {"corpus": corpus, "files": given.files if corpus == given.corpus else None}
         self.run = Run(parse(options.__getitem__), [], Path(), lambda *_: None)
-        self.files = self.run.segmented(self.run.scored_parts)
-        self.teacher = self._outputs(variants.build("baseline", self.run.root))
+        self.files = self.run.corpus.segmented(self.run.scores.parts)
+        self.teacher = self._outputs(variants.build("baseline", self.run.models.root))
         self.der = self._accuracy(self.teacher).der or 0.0
 
     def __call__(self, path: Path) -> Accuracy:
@@ -164,7 +164,7 @@ class Scorer:
                 exported = Path(folder) / "student.safetensors"
                 weights.export(weights.load_network(path), exported, weights.taught_by(path))
                 path = exported
-            baseline = variants.build("baseline", self.run.root)
+            baseline = variants.build("baseline", self.run.models.root)
             student = load_pruned(baseline, path) if is_pruned(path) else load_student(baseline, path)
         if student is None:
             raise UserError(f"{path}: not a student of this teacher")
@@ -176,13 +176,12 @@ class Scorer:
 
     def _outputs(self, model: Any) -> list[Output]:
         """Through the shared trunk, which changes no embedding and takes a third of the time."""
-        embedding, settings = variants.as_embedding_model(share(model.eval())), self.run.options.settings
-        return [
-            diarize(file, embed(file, embedding), settings, self.run.segmentation, embedding) for file in self.files
-        ]
+        embedding, segmentation = variants.as_embedding_model(share(model.eval())), self.run.models.segmentation
+        settings = self.run.options.pipeline
+        return [diarize(file, embed(file, embedding), settings, segmentation, embedding) for file in self.files]
 
     def _accuracy(self, outputs: list[Output]) -> Accuracy:
-        options, triples = self.run.options, zip(self.files, outputs, self.teacher, strict=True)
+        options, triples = self.run.options.scoring, zip(self.files, outputs, self.teacher, strict=True)
         return Accuracy(
             tuple(score(file, own, base, base, options.collar, options.skip_overlap) for file, own, base in triples)
         )

@@ -11,6 +11,7 @@ import statistics
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import variants
 from bench.accuracy.der import Accuracy
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(scorer: Scorer, corpus: Path) -> None:
     """The paper's zeroing beside its parent, channels chosen by their norms, the bundled ones."""
-    root = scorer.run.root
+    root: Any = scorer.run.models.root  # an XVectorSincNet, or its pruned variants cannot be built
     models = {name: variants.build(name, root) for name in ("distilled", "distilled-pruned-structured")}
     removed = dict.fromkeys(models, 0.0)
     for percent in (50, 75):

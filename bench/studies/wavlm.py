@@ -112,7 +112,7 @@ def measure(made: Mapping[str, Subject], run: Run) -> Measurement:
         subject.start(stream)
         subject(first)
     threads.apply(run.threads)  # to the threads that building started, too
-    return interleave(made, run.streams, budget=run.options.budget, seed=run.options.seed)
+    return interleave(made, run.streams, budget=run.options.timing.budget, seed=run.options.timing.seed)
 
 
 def rows(level: str, pair: Pair, measurement: Measurement, step: float) -> dict[str, dict[str, str]]:
@@ -165,7 +165,7 @@ def table(pair: Pair, level: str, found: Mapping[str, Mapping[str, Mapping[str, 
 
 def compare(pair: Pair, run: Run, devices: Sequence[str]) -> list[str]:
     """Measure one pair at all levels; the lines to print."""
-    settings = run.options.settings
+    settings = run.options.pipeline
     lines: list[str] = []
     skipped: list[str] = []
     samples = round(settings.duration * 16_000)
@@ -205,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
         _ = run.streams
         devices = ["cpu"] + (["cuda"] if given.device == "cuda" and torch.cuda.is_available() else [])
         gpu = torch.cuda.get_device_name() if "cuda" in devices else "no GPU, its columns are not measured"
-        settings = run.options.settings
+        settings = run.options.pipeline
         print(f"{machine.describe()['cpu']}, {run.threads}; {gpu}.")
         print(f"Chunk {settings.duration:g} s, step {settings.step:g} s.")
         print("Random weights: they change no cost; DER is not measured. MAC ratio: dense to pruned.")

@@ -14,7 +14,7 @@ COSINE = 0.99999  # lowest between an exact variant's embeddings and its parent'
 
 def describe(name: str, other: str, run: Run) -> str:
     """Per file: DER of both, for the failure message."""
-    mine, theirs = run.accuracy[name], run.accuracy[other]
+    mine, theirs = run.scores.accuracy[name], run.scores.accuracy[other]
     lines = [
         f"  {a.name}: {100 * a.der.error / a.der.total:.2f} % against {100 * b.der.error / b.der.total:.2f} %"
         for a, b in zip(mine.files, theirs.files, strict=True)
@@ -26,7 +26,7 @@ def describe(name: str, other: str, run: Run) -> str:
 def test_exact_variant_equals_its_parent(variant: Variant, scored: Run) -> None:
     if not variant.exact or variant.parent is None:
         pytest.skip(f"{variant.name} is not declared exact")
-    accuracy, parent = scored.accuracy[variant.name], scored.accuracy[variant.parent]
+    accuracy, parent = scored.scores.accuracy[variant.name], scored.scores.accuracy[variant.parent]
     increase = accuracy.increase_over(parent)
     changed = ", ".join(accuracy.changed) or "none"
     assert increase is None or abs(increase.points) <= EXACT_TOLERANCE, (
@@ -47,9 +47,9 @@ def test_der_increase_is_within_tolerance(variant: Variant, scored: Run, over: s
         pytest.skip(f"{variant.name}: asserted by another test")
     assert other is not None
     for name in (variant.name, other):
-        if not scored.trained[name]:
+        if not scored.models.trained[name]:
             pytest.skip(f"{name} has random weights: its DER means nothing")
-    increase = scored.accuracy[variant.name].increase_over(scored.accuracy[other])
+    increase = scored.scores.accuracy[variant.name].increase_over(scored.scores.accuracy[other])
     if increase is None:
         pytest.skip("no file of the corpus has a reference")
     assert increase.points <= variant.tolerance, (

@@ -27,12 +27,12 @@ def test_the_embedding_tells_real_voices_apart(tmp_path: Path) -> None:
     run = Run(parse(lambda name: getattr(given, name)), ["baseline"], tmp_path, lambda *_: None)
     run.prepare(timed=False)
     metric = DiarizationErrorRate()
-    for recording in run.recordings:
+    for recording in run.corpus.recordings:
         assert recording.reference is not None
         same = Annotation(recording.name)
         for turn in recording.reference.get_timeline().support():
             same[turn] = "everybody"
         metric(recording.reference, same, uem=recording.uem)
     assert 100 * abs(metric) > BOUND, "one name for all voices would pass"
-    der = run.accuracy["baseline"].der
+    der = run.scores.accuracy["baseline"].der
     assert der is not None and der < BOUND, f"DER {der} % with oracle segmentation"

@@ -31,7 +31,7 @@ class FakeRun:
     def __init__(self, **skipped: str) -> None:
         self.models = dict.fromkeys(name for name in SECONDS if name not in skipped)
         self.skipped = skipped
-        self.options = SimpleNamespace(seed=0)
+        self.options = SimpleNamespace(timing=SimpleNamespace(seed=0))
 
     def conditions(self) -> dict[str, Any]:
         return CONDITIONS

@@ -3,15 +3,15 @@
 import json
 from typing import Any
 
+import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 from pytest_benchmark.utils import get_machine_id
 
-import bench.run.run
 from bench.gate import gate as gate_module
 from bench.gate.worker import Block
 from bench.latency.machine import cpu_model
+from bench.run.options import ScoringOptions
 from bench.run.run import Run
-from variants import Provenance
 
 SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08}
 SETTINGS = {"duration": 5.0, "step": 0.25, "latency": 3.0, "tau": 0.5, "rho": 0.4, "delta": 1.0}
@@ -28,11 +28,15 @@ STATS |= {"rounds": 60, "iterations": 1, "stddev": 0.01, "iqr": 0.01, "total": 6
 class Made(Run):
     """A run without models, audio or accuracy."""
 
-    memory = accuracy = streams = sizes = floors = others = {}  # type: ignore[assignment]  # noqa: RUF012
-    recordings = []  # type: ignore[assignment]  # noqa: RUF012
-    trained = dict.fromkeys(SECONDS, True)  # type: ignore[assignment]
-    models = dict.fromkeys(SECONDS)  # type: ignore[assignment]
-    root = Provenance("made", "a" * 64, True)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        built: Any = (dict.fromkeys(SECONDS), {})
+        vars(self.models).update(
+            root=None, _built=built, trained=dict.fromkeys(SECONDS, True), segmentation_trained=True, sizes={}
+        )
+        vars(self.corpus).update(recordings=[], streams=[])
+        self.scores.options = ScoringOptions("off", 0.0, False)
+        vars(self.timing).update(measure_memory=lambda: None, find_floors=lambda: None)
 
     def prepare(self, timed: bool) -> None: ...
 
@@ -53,8 +57,8 @@ class MadeTimed:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setattr(bench.run.run, "Run", Made)
-    monkeypatch.setattr(bench.run.run.threads, "apply", lambda threads: None)
+    monkeypatch.setattr("bench.run.run.Run", Made)
+    monkeypatch.setattr("bench.latency.threads.apply", lambda threads: None)
     monkeypatch.setattr(gate_module, "Timed", MadeTimed)
     monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
     pytester.makeconftest('pytest_plugins = ["bench.plugin"]\n')

@@ -14,8 +14,8 @@ from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import summarize
 from bench.report import tables
 from bench.report.document import document, finished, missing, past
+from bench.report.findings import Findings
 from bench.report.stored import read, stored_runs
-from bench.report.terminal import Findings
 from bench.report.timeline import timeline
 from variants import UserError
 

@@ -12,7 +12,9 @@ from bench.history.compare import differing_conditions, judge, stored_ratios
 from bench.latency.floor import Floor, Operations
 from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import summarize
-from bench.report.terminal import Findings, extra_info, render
+from bench.report.extra_info import extra_info
+from bench.report.findings import Findings
+from bench.report.terminal import render
 from bench.statistics import Ratio
 
 NAMES = ["baseline", "baseline-twin", "distilled", "distilled-int8"]

@@ -4,10 +4,10 @@ import json
 import re
 
 import numpy as np
+import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 import soundfile
 
-import bench.run.run
 from bench.corpus import Recording
 
 CONFTEST = 'pytest_plugins = ["bench.plugin"]\n'
@@ -158,7 +158,7 @@ def test_unknown_variant_lists_the_known_ones(project: pytest.Pytester) -> None:
 def test_bad_options_are_one_line(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], pattern: str
 ) -> None:
-    monkeypatch.setattr(bench.run.run.threads, "apply", lambda threads: None)  # the tests' own process stays unpinned
+    monkeypatch.setattr("bench.latency.threads.apply", lambda threads: None)  # the tests' own process stays unpinned
     arguments = ("--pyargs", "bench", "--variants", "baseline", *FAST, "--benchmark-autosave", *args)
     one_line_error(project.runpytest_inprocess(*arguments), pattern)
     assert not list(project.path.glob(".benchmarks/**/*.json"))

@@ -1,5 +1,6 @@
 """A WavLM segmentation in stock DIART, in ONNX Runtime, as a preset, and in the command that compares."""
 
+import argparse
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from bench.pipeline.chunks import stream_chunks
 from bench.pipeline.staged import PipelineSettings, diart_config, diart_pipeline
 from bench.report import tables
 from bench.report import terminal as report
-from bench.run.options import Options
+from bench.run.options import add_options, parse
 from bench.run.run import Run
 from bench.studies import wavlm
 from variants import UnavailableError, provenance_of
@@ -89,12 +90,12 @@ def test_presets_are_seeded_and_untrained(name: str, presets: None) -> None:
 
 
 def test_untrained_segmentation_is_not_scored(presets: None, tmp_path: Path) -> None:
-    settings = PipelineSettings(step=0.5)
-    models = ("bundled", "wavlm-base-plus", None, False)
-    options = Options(*models, 1, settings, Path("sample"), None, 0, False, "quick", 0, 0)
-    run = Run(options, ["baseline"], tmp_path, lambda *_: None)
+    parser = argparse.ArgumentParser()
+    add_options(parser.add_argument)
+    given = parser.parse_args(["--segmentation", "wavlm-base-plus", "--step", "0.5", "--corpus", "sample"])
+    run = Run(parse(lambda name: getattr(given, name)), ["baseline"], tmp_path, lambda *_: None)
     run.prepare(timed=False)
-    assert run.accuracy == {} and run.scored_parts == []
+    assert run.scores.accuracy == {} and run.scores.parts == []
     findings = run.findings()
     assert any("DER: not measured" in note for note in findings.notes)
     assert report._der(None, findings) == "not measured"

@@ -1,0 +1,16 @@
+"""The kinds of benchmark: the embedding model alone, and the whole pipeline around it."""
+
+from typing import Literal, get_args
+
+from variants.errors import UserError
+
+KindName = Literal["model-only", "pipeline"]
+KINDS: tuple[KindName, ...] = get_args(KindName)
+
+
+def kind_of(benchmark: str) -> KindName:
+    """The kind that a benchmark's function is named by (`bench_model_only`); UserError for any other name."""
+    for kind in KINDS:
+        if benchmark.removeprefix("bench_").replace("_", "-") == kind:
+            return kind
+    raise UserError(f"{benchmark}: what is measured must be named bench_model_only or bench_pipeline")

@@ -1,0 +1,40 @@
+"""What a stored run keeps of each benchmark beside pytest-benchmark's own statistics; `stored` reads it."""
+
+from typing import Any
+
+from bench.latency.results import Latency
+from bench.statistics import Ratio
+
+from .findings import Findings
+
+
+def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> dict[str, Any]:
+    """One variant's results as plain JSON values. step: seconds between chunks."""
+    accuracy, baseline = findings.accuracy.get(name), findings.accuracy.get("baseline")
+    increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+    floor = findings.floors.get(name)
+    return {
+        "variant": name,
+        "mean_s": latency.mean,
+        "std_s": latency.std,
+        **{f"{key}_s": value for key, value in latency.percentiles.items()},
+        **{f"{key}_interval_s": found and [found[0], min(found[1], 1e9)] for key, found in latency.intervals.items()},
+        "real_time_factor": latency.mean / step,
+        "stages_s": latency.stages,
+        "ratio_to_baseline": _ratio_facts(latency.to_baseline),
+        "ratio_to_parent": _ratio_facts(latency.to_parent),
+        "verdict": latency.verdict,
+        "operations": floor.operations._asdict() if floor else None,
+        "peak_operations_per_s": floor.peak._asdict() if floor else None,
+        "size_mib": findings.sizes.get(name),
+        "memory_mib": findings.memory.get(name),
+        "trained": findings.trained.get(name, True),
+        "der": accuracy.der if accuracy else None,
+        "der_increase": increase.points if increase else None,
+        "label_disagreement": accuracy.disagreement if accuracy else None,
+        "min_cosine": accuracy.cosine if accuracy else None,
+    }
+
+
+def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
+    return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}

@@ -1,0 +1,27 @@
+"""What one run found out: all that its tables, its page and its stored JSON are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.accuracy.der import Accuracy, Turn
+from bench.latency.floor import Floor
+from bench.latency.results import Kind
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that one run found out."""
+
+    kinds: Mapping[str, Kind]
+    accuracy: Mapping[str, Accuracy]
+    sizes: Mapping[str, float | None]
+    memory: Mapping[str, float | None]
+    trained: Mapping[str, bool]
+    skipped: Mapping[str, str]
+    notes: list[str]
+    conditions: Mapping[str, Any]
+    compared: Mapping[str, Any]  # stored runs by the time of their making
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
+    references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file

@@ -1,0 +1,63 @@
+"""What a run says of itself: the conditions that its figures rest on, and what is peculiar about its models."""
+
+from typing import Any
+
+import variants
+from bench.latency import machine
+from bench.pipeline.oracle import OracleSegmentation
+from variants.exact.cached import CachedFront
+
+from .cores import Cores
+from .corpus import Corpus
+from .models import Models
+from .options import Options
+from .scores import Scores
+
+
+def conditions(options: Options, cores: Cores, models: Models, corpus: Corpus, scores: Scores) -> dict[str, Any]:
+    """Machine, threads, models, corpus and settings, as plain JSON values."""
+    return {
+        "machine": machine.describe(),
+        "threads": cores.threads.count,
+        "cpus": list(cores.threads.cpus),
+        "embedding": str(variants.provenance_of(models.root)),
+        "segmentation": _segmentation_name(models),
+        "segmentation_trained": models.segmentation_trained,
+        "timed_on": [recording.name for recording, _ in corpus.timed],
+        "scored_on": [recording.name for recording, _ in scores.parts],
+        "settings": vars(options.pipeline),
+        "scoring": {"collar": options.scoring.collar, "skip_overlap": options.scoring.skip_overlap},
+    }
+
+
+def notes(models: Models, corpus: Corpus) -> list[str]:
+    """What the reader of the figures must know of single files and models."""
+    lines = [*corpus.problems]
+    lines += [f"{recording.name}: {note}" for recording in corpus.recordings for note in recording.notes]
+    cpus = machine.logical_cores()
+    lines += [
+        f"{name}: not pinned, its session chooses its own threads ({cpus} logical CPUs)"
+        for name in models
+        if not variants.get(name).pinned
+    ]
+    lines += [
+        f"{name}: reuses work of earlier chunks"
+        for name, model in models.items()
+        if any(isinstance(part, CachedFront) for part in getattr(model, "modules", list)())
+    ]
+    lines += [f"{name}: its pipeline runs {models.other(name)}" for name in models.others]
+    lines += [
+        f"{name}: compiled in {seconds:.1f} s, of which no round is a part"
+        for name, model in models.items()
+        if (seconds := getattr(model, "compile_seconds", None)) is not None
+    ]
+    if not models.segmentation_trained:
+        lines.append("the segmentation has random weights: only its cost is measured; DER: not measured")
+    return lines
+
+
+def _segmentation_name(models: Models) -> str:
+    model = models.segmentation.model
+    if isinstance(model, OracleSegmentation):
+        return "oracle"
+    return str(variants.provenance_of(getattr(model, "model", model)))

@@ -1,0 +1,66 @@
+"""The recordings of a run, cut into chunks and segmented."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from bench.accuracy.scoring import Part, take
+from bench.corpus import CorpusError, Recording
+from bench.corpus.choice import choose
+from bench.latency.subjects import Item, items
+from bench.pipeline.diarize import Segmented, segment
+from bench.pipeline.staged import PipelineSettings
+from variants import UserError
+
+from .cores import Cores
+from .models import Models
+from .options import QUICK_SECONDS, CorpusOptions
+
+
+class Corpus:
+    """Each file is read and segmented once for each segmentation model; `problems` are those of single files."""
+
+    def __init__(self, options: CorpusOptions, settings: PipelineSettings, models: Models, cores: Cores) -> None:
+        self.options, self.settings, self.models, self.cores = options, settings, models, cores
+        self.problems: list[str] = []
+        self._segmented: dict[tuple[Path, float | None, str | None], Segmented] = {}
+
+    @cached_property
+    def recordings(self) -> list[Recording]:
+        """Those that can be used; UserError if nothing is left."""
+        found, self.problems = choose(self.options.folder, self.options.files, self.settings.duration)
+        if self.models.oracle:
+            lacking = [r for r in found if r.reference is None]
+            self.problems += [f"{r.path}: no reference, which oracle segmentation needs" for r in lacking]
+            found = [r for r in found if r.reference is not None]
+        if not found:
+            raise UserError("; ".join(self.problems) or "the corpus holds no audio")
+        return found
+
+    @property
+    def timed(self) -> list[Part]:
+        """What the latency rounds go through."""
+        return take(self.recordings, QUICK_SECONDS)
+
+    def segmented(self, parts: Sequence[Part], name: str = "baseline") -> list[Segmented]:
+        """Parts of recordings, cut and segmented as a variant's pipeline does; what is damaged joins `problems`."""
+        found = []
+        for recording, seconds in parts:
+            key = (recording.path, seconds, self.models.other(name))
+            try:
+                if key not in self._segmented:
+                    model = self.models.segmentation_of(name)
+                    self._segmented[key] = segment(recording, self.settings, model, seconds)
+                found.append(self._segmented[key])
+            except CorpusError as error:
+                self.problems += [str(error)] if str(error) not in self.problems else []
+        if not found:
+            raise UserError("; ".join(self.problems))
+        return found
+
+    @cached_property
+    def streams(self) -> list[tuple[Segmented, list[Item]]]:
+        """The files that the latency rounds go through, segmented, and their chunks."""
+        with self.cores.all():
+            files = self.segmented(self.timed)
+        return [(file, items(file)) for file in files]

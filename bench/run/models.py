@@ -1,0 +1,134 @@
+"""The models of a run: the two loaded ones, and every variant built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import variants
+from bench.latency.results import TWIN
+from bench.latency.size import parameters, saved_size
+from bench.pipeline.oracle import OracleSegmentation
+from variants import UnavailableError, UserError
+from variants.loading import load
+
+from .options import ModelOptions
+
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel, SegmentationModel
+    from torch import nn
+
+    Model: TypeAlias = nn.Module | EmbeddingModel
+
+
+class Models(Mapping[str, "Model"]):
+    """Those of the `wanted` variants that can be built here, by name, once they are asked for.
+
+    skipped: cannot run here, and why. broken: should run here but raised. duration: of a chunk, in seconds.
+    """
+
+    def __init__(self, options: ModelOptions, duration: float, wanted: Sequence[str]) -> None:
+        self.options, self.duration, self.wanted = options, duration, wanted
+        self.skipped: dict[str, str] = {}
+        self.broken: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> Model:
+        return self._built[0][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._built[0])
+
+    def __len__(self) -> int:
+        return len(self._built[0])
+
+    @property
+    def others(self) -> Mapping[str, SegmentationModel]:
+        """The segmentation model of each variant whose pipeline does not run the stock one."""
+        return self._built[1]
+
+    @cached_property
+    def root(self) -> nn.Module:
+        """The embedding model that all variants are built from."""
+        return load("embedding", self.options.embedding, self.options.trust)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether the reference takes the place of a segmentation model."""
+        return self.options.segmentation == "oracle"
+
+    @cached_property
+    def segmentation(self) -> SegmentationModel:
+        """The stock segmentation, already loaded."""
+        if not self.oracle:
+            return variants.as_segmentation_model(self._segmentation_root)
+        bundled: Any = load("segmentation")  # a PyanNet, which `load` does not know
+        frames = int(bundled.num_frames(round(self.duration * 16000)))
+        return variants.as_segmentation_model(OracleSegmentation(self.duration, frames))
+
+    def segmentation_of(self, name: str) -> SegmentationModel:
+        """The segmentation model that a variant's pipeline runs."""
+        return self.others.get(name, self.segmentation)
+
+    @cached_property
+    def _segmentation_root(self) -> nn.Module:
+        return load("segmentation", self.options.segmentation, self.options.trust)
+
+    def load(self) -> None:
+        """Load and build all, so that what is wrong is said, and what cannot run is known; UserError."""
+        _ = self.root, self.segmentation, self._built
+
+    @cached_property
+    def _built(self) -> tuple[dict[str, Model], dict[str, SegmentationModel]]:
+        """Every variant's embedding model, and those segmentation models that are not the stock one."""
+        root, built = self.root, {}
+        for name in self.wanted:
+            try:
+                built[name] = variants.build(name, root)
+            except UnavailableError as error:
+                self.skipped[name] = str(error)
+            except Exception as error:  # somebody's own variant: the others go on
+                self.broken[name] = f"cannot be built: {type(error).__name__}: {error}"
+        if "baseline" not in built:
+            raise UserError(f"the baseline {self.broken.get('baseline') or self.skipped['baseline']}")
+        segmentations: dict[str, SegmentationModel] = {}
+        for name, other in [(name, self.other(name)) for name in built]:
+            try:
+                if other is not None and other not in segmentations:
+                    model = variants.build(other, self._segmentation_root)
+                    segmentations[other] = variants.as_segmentation_model(model)
+            except UnavailableError as error:
+                self.skipped[name] = str(error)
+                del built[name]
+        others = {name: segmentations[other] for name in built if (other := self.other(name)) is not None}
+        return built, others
+
+    def other(self, name: str) -> str | None:
+        """The segmentation variant that a variant's pipeline runs; None for the stock one."""
+        if name in ("baseline", TWIN) or self.oracle:
+            return None
+        return variants.get(name).segmentation or self.options.segmentation_variant
+
+    @cached_property
+    def trained(self) -> dict[str, bool]:
+        """Whether each variant's weights were ever trained."""
+        stamps = {name: variants.provenance_of(model) for name, model in self.items()}
+        return {name: stamp is not None and stamp.trained for name, stamp in stamps.items()}
+
+    @cached_property
+    def segmentation_trained(self) -> bool:
+        """Whether the segmentation's weights were ever trained, or are not needed."""
+        model = self.segmentation.model
+        stamp = variants.provenance_of(getattr(model, "model", model))
+        return stamp is None or stamp.trained
+
+    @cached_property
+    def sizes(self) -> dict[str, float | None]:
+        """Saved size of each variant in MiB."""
+        return {name: saved_size(model) for name, model in self.items()}
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Parameters and origin of a variant's weights, as plain JSON values."""
+        stamp = variants.provenance_of(self[name])
+        weights = {"source": stamp.source, "sha256": stamp.sha256} if stamp else None
+        return {"parameters": parameters(self[name]), "weights": weights}

@@ -1,0 +1,69 @@
+"""What of a run is scored, and how right each variant is there."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pyannote.core import Segment
+
+from bench.accuracy import scoring
+from bench.accuracy.der import Accuracy, Turn, turns
+from bench.accuracy.scoring import Part
+
+from .corpus import Corpus
+from .models import Models
+from .options import QUICK_SECONDS, ScoringOptions
+
+
+class Scores:
+    """Accuracy of all variants, once it is asked for. folder: of the cache. progress: told the share that is done."""
+
+    def __init__(
+        self,
+        options: ScoringOptions,
+        models: Models,
+        corpus: Corpus,
+        folder: Path,
+        progress: Callable[[float], None],
+    ) -> None:
+        self.options, self.models, self.corpus = options, models, corpus
+        self.folder, self.progress = folder, progress
+        self.known: Mapping[str, Accuracy] = {}  # what was found so far
+
+    @property
+    def wanted(self) -> bool:
+        """Whether accuracy is measured: not with `--accuracy off`, nor with a segmentation of random weights."""
+        return self.options.extent != "off" and self.models.segmentation_trained
+
+    @property
+    def parts(self) -> list[Part]:
+        """What DER is computed on."""
+        if not self.wanted:
+            return []
+        return scoring.take(self.corpus.recordings, QUICK_SECONDS if self.options.extent == "quick" else None)
+
+    @property
+    def references(self) -> dict[str, tuple[Turn, ...]]:
+        """Who really spoke when, by file."""
+        return {
+            recording.name: turns(recording.reference.crop(Segment(0, seconds or recording.duration)))
+            for recording, seconds in self.parts
+            if recording.reference is not None
+        }
+
+    @property
+    def accuracy(self) -> Mapping[str, Accuracy]:
+        """Accuracy of every variant; empty where it is not measured."""
+        if self.wanted and not self.known:
+            parts = self.parts
+            task = scoring.Task(
+                parts=parts,
+                segmented=lambda name: self.corpus.segmented(parts, name),
+                settings=self.corpus.settings,
+                segmentation=self.models.segmentation,
+                collar=self.options.collar,
+                skip_overlap=self.options.skip_overlap,
+                others=self.models.others,
+            )
+            with self.corpus.cores.all():
+                self.known = scoring.accuracy(self.models, task, self.folder, self.progress)
+        return self.known

@@ -1,0 +1,122 @@
+"""How fast each variant of a run is, by one of two ways to measure, and what there is to hold that against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+import variants
+from bench.latency.floor import Floor, operations, peak
+from bench.latency.interleave import Measurement, interleave
+from bench.latency.kinds import KindName
+from bench.latency.memory import peak_memory
+from bench.latency.results import Kind, summarize
+from bench.latency.subjects import ModelOnly, Pipeline
+from variants import UserError
+
+from .corpus import Corpus
+from .models import Models
+from .options import TimingOptions
+
+if TYPE_CHECKING:
+    from .models import Model
+
+ROWS, FRAMES = 3, 293  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
+
+
+class Measurer(Protocol):
+    """A way to measure all variants of a kind: `Interleaved`, or the gate's."""
+
+    def measure(self, kind: KindName, progress: Callable[[float], None]) -> Measurement:
+        """Rounds of every variant, aligned by block; `progress` is told the share that is done."""
+        ...
+
+
+class Timing:
+    """Kinds are measured when a round of theirs is first asked for. progress: told the task and its share done."""
+
+    def __init__(
+        self,
+        options: TimingOptions,
+        models: Models,
+        corpus: Corpus,
+        progress: Callable[[str, float], None],
+    ) -> None:
+        self.models, self.corpus, self.progress = models, corpus, progress
+        self.measurer: Measurer = Interleaved(self, options)
+        self.measurements: dict[KindName, Measurement] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.memory: dict[str, float | None] = {}  # peak of each variant in MiB
+        self.floors: dict[str, Floor] = {}  # of each variant's embedding call, where it is known
+
+    def subject(self, kind: KindName, name: str, model: Model | None = None) -> ModelOnly | Pipeline:
+        """What is timed for one variant and kind; `model` in place of the run's own of that variant."""
+        embedding = variants.as_embedding_model(self.models[name] if model is None else model)
+        if kind == "model-only":
+            return ModelOnly(embedding)
+        lean = variants.get(name).segmentation is not None
+        return Pipeline(embedding, self.models.segmentation_of(name), self.corpus.settings, lean)
+
+    def rounds(self, kind: KindName, name: str) -> list[float]:
+        """Seconds of each round of one variant; the first call measures all variants of that kind.
+
+        Raises UserError with the reason if this variant failed; the others are kept.
+        """
+        if kind not in self.measurements:
+            _ = self.corpus.streams
+            self.corpus.cores.claim()
+            self.measurements[kind] = self.measurer.measure(kind, lambda done: self.progress(kind, done))
+            parents = {model: variants.get(model).parent for model in self.models}
+            self.kinds[kind] = summarize(self.measurements[kind], parents)
+            if kind == "model-only":
+                self.find_floors()
+        measurement = self.measurements[kind]
+        if name in measurement.failures:
+            raise UserError(f"{name} failed: {measurement.failures[name]}")
+        if not measurement.rounds[name].seconds:
+            raise UserError(f"{name}: no rounds; the audio is shorter than one block of chunks")
+        return measurement.rounds[name].seconds
+
+    def try_once(self, kind: KindName, name: str) -> None:
+        """Run one chunk, untimed."""
+        file, chunks = self.corpus.streams[0]
+        subject = self.subject(kind, name)
+        subject.start(file)
+        subject(chunks[0])
+
+    def measure_memory(self) -> None:
+        """Find the peak memory of each variant."""
+        waveform, weights = torch.zeros(ROWS, 1, round(self.corpus.settings.duration * 16000)), torch.ones(ROWS, FRAMES)
+
+        def make(name: str) -> Callable[[], Any]:
+            embedding = variants.as_embedding_model(variants.build(name, self.models.root)).eval()
+            return lambda: embedding(waveform, weights)
+
+        for i, name in enumerate(self.models):
+            self.progress("memory", i / len(self.models))
+            with torch.no_grad():
+                self.memory[name] = peak_memory(lambda name=name: make(name))  # type: ignore[misc]
+
+    def find_floors(self) -> None:
+        """Find the arithmetic floor of each variant's embedding call on a chunk that follows another."""
+        speed, (_, (first, second, *_)) = peak(), self.corpus.streams[0]
+        for name in self.kinds["model-only"].latencies:
+            subject = self.subject("model-only", name)
+            subject(first)
+            count = operations(self.models[name], lambda subject=subject: subject(second))  # type: ignore[misc]
+            if count is not None:
+                self.floors[name] = Floor(count, speed)
+
+
+class Interleaved:
+    """All variants in turn, block by block, for as long as the budget says."""
+
+    def __init__(self, timing: Timing, options: TimingOptions) -> None:
+        self.timing, self.options = timing, options
+
+    def measure(self, kind: KindName, progress: Callable[[float], None]) -> Measurement:
+        subjects = {name: self.timing.subject(kind, name) for name in self.timing.models}
+        streams, options = self.timing.corpus.streams, self.options
+        return interleave(subjects, streams, budget=options.budget, seed=options.seed, progress=progress)
