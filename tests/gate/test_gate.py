@@ -11,11 +11,11 @@ from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.gate import gate as gate_module
 from bench.gate.contamination import Usage
 from bench.gate.gate import EXIT, Gate
+from bench.gate.messages import Block, Open
 from bench.gate.report import render, show_change
 from bench.gate.session import Judgement
 from bench.gate.stored import Stored, latest
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
-from bench.gate.worker import Block
 from bench.statistics import Ratio
 from variants.errors import UserError
 
@@ -66,6 +66,7 @@ def fake_timing(monkeypatch: pytest.MonkeyPatch) -> None:
             return Block(seconds, [{}] * 3, [Usage(0.1, 0.1, 0, 0.01 if number == 0 else 0.0, None)] * 3, True)
 
     monkeypatch.setattr(gate_module, "Timed", FakeTimed)
+    monkeypatch.setattr(gate_module.Side, "of", lambda run: None)
     monkeypatch.setattr("bench.statistics.RESAMPLES", 100)
 
 
@@ -165,15 +166,15 @@ def test_shown_change() -> None:
 class FakeWorker:
     """A process that knows what its tree registers; `gone` is registered in the other revision only."""
 
-    def __init__(self, tree: Path, side: str, options: Any, names: list[str]) -> None:
-        old = "old" in str(tree)
+    def __init__(self, side: str, order: Open) -> None:
+        old = "old" in order.tree
         self.speed = 0.5 if old else 1.0
         self.registered = ["baseline", "baseline-twin", "gone"] if old else list(SECONDS)
-        self.names = [name for name in names if name in self.registered]
+        self.names = [name for name in order.names if name in self.registered]
         self.broken: dict[str, str] = {}
 
     def block(self, kind: str, name: str, number: int) -> Block:
-        return Block([self.speed * SECONDS[name]] * 3, [{}] * 3, [], [])
+        return Block([self.speed * SECONDS[name]] * 3, [{}] * 3, [], True)
 
     def close(self) -> None: ...
 
