@@ -130,10 +130,7 @@ def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recor
         kind = kind_of(request.node.originalname)
     except UserError as error:
         pytest.fail(str(error), pytrace=False)
-    if variant.name in run.skipped:
-        pytest.skip(run.skipped[variant.name])
-    if variant.name in run.broken:
-        pytest.fail(f"{variant.name} {run.broken[variant.name]}", pytrace=False)
+    _need(run, variant.name)
     marker: dict[str, Any] = {"group": kind}
     if not request.config.getoption("benchmark_disable"):
         try:
@@ -156,13 +153,18 @@ def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> "Run":
         pytest.skip("--accuracy off")
     if not run.scores.wanted:
         pytest.skip("the segmentation has random weights: DER means nothing")
-    if variant.name in run.skipped:
-        pytest.skip(run.skipped[variant.name])
-    if variant.name in run.broken:
-        pytest.fail(f"{variant.name} {run.broken[variant.name]}", pytrace=False)
+    _need(run, variant.name)
     with _without_warnings():
         _ = run.scores.accuracy
     return run
+
+
+def _need(run: "Run", name: str) -> None:
+    """Skip what cannot run here, and fail what should but does not, each with its reason."""
+    if name in run.models.skipped:
+        pytest.skip(run.models.skipped[name])
+    if name in run.models.broken:
+        pytest.fail(f"{name} {run.models.broken[name]}", pytrace=False)
 
 
 @contextlib.contextmanager

@@ -106,17 +106,17 @@ def measured(given: argparse.Namespace, bar: Progress) -> dict[str, Any]:
             if load == UNLOADED:
                 recorded[load] = record(timed, given.kind, seconds, given.seed, show)
             else:
-                with competitor(run.threads.cpus):
+                with competitor(run.cores.threads.cpus):
                     recorded[load] = record(timed, given.kind, seconds, given.seed, show)
             bar.update(task, completed=1.0)
         outcomes = [
-            live(run, timed, given.kind, given.variant, number, given.live_budget)
+            live(timed, given.kind, given.variant, number, given.live_budget)
             for number in bar.track(range(given.live), description="live runs")
         ]
     return {
         "variant": given.variant,
         "kind": given.kind,
-        "conditions": {"cpu": cpu_model(), "threads": str(run.threads)},
+        "conditions": {"cpu": cpu_model(), "threads": str(run.cores.threads)},
         "seconds": time.monotonic() - begin,
         "recorded": {load: as_json(blocks) for load, blocks in recorded.items()},
         "live": [asdict(outcome) for outcome in outcomes],

@@ -1,20 +1,22 @@
 """Another revision beside this one: a git worktree of it, and a process for either side."""
 
 import contextlib
-import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from variants.errors import UserError
 
-from .contamination import Usage
-from .worker import Block, BlockError
+from . import messages
+from .messages import VERSION, Block, Hello, Measure, Open, Opened, ProtocolError, Raised, Refused, Request
+from .worker import BlockError
 
+A = TypeVar("A", Hello, Opened, Block)
 CONSTRAINTS = "constraints.txt"
+SIDE = "bench/run/side.py"  # all that the worker needs of a tree
 GATE = Path(__file__).parent
 # `gate` is this revision's package under a name of its own; `bench` and `variants` are those of the tree.
 START = """
@@ -37,22 +39,32 @@ def checkout_of(path: Path) -> Path:
         raise UserError(f"--against: {path} is in no git checkout; clone the repository to compare revisions") from None
 
 
-@contextlib.contextmanager
-def worktree(checkout: Path, revision: str) -> Generator[Path, None, None]:
-    """A temporary worktree of `revision`, removed afterwards.
+def commit_of(checkout: Path, revision: str) -> str:
+    """The commit of `revision`, by git alone: nothing is checked out.
 
-    Raises UserError if the revision is unknown or pins other packages than those of this checkout.
+    Raises UserError if it is unknown, too old to be measured, or pins other packages than those of this checkout.
     """
     try:
         commit = _git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except UserError:
         raise UserError(f"--against {revision}: no such revision in {checkout} (in CI, fetch it first)") from None
     try:
+        _git(checkout, "cat-file", "-e", f"{commit}:{SIDE}")
+    except UserError:
+        raise UserError(f"--against {revision}: too old to be compared with: it has no {SIDE}") from None
+    try:
         theirs = _git(checkout, "show", f"{commit}:{CONSTRAINTS}")
     except UserError:
         raise UserError(f"--against {revision}: it has no {CONSTRAINTS}, so nobody knows its packages") from None
     if theirs != (checkout / CONSTRAINTS).read_text().strip():
         raise UserError(f"--against {revision}: its {CONSTRAINTS} differs, so it needs other packages than these")
+    return commit
+
+
+@contextlib.contextmanager
+def worktree(checkout: Path, revision: str) -> Generator[Path, None, None]:
+    """A temporary worktree of `revision`, removed afterwards; UserError as from `commit_of`."""
+    commit = commit_of(checkout, revision)
     with tempfile.TemporaryDirectory(prefix="diartbench-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
         _git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
@@ -78,49 +90,54 @@ class Worker:
 
     names: the variants that it can run. broken: why it cannot run others. registered: all that it knows.
 
-    options: values of the command line by name, as JSON knows them. Raises UserError if the tree cannot be measured.
+    side: what errors call it. Raises UserError if the tree cannot be measured.
     """
 
-    def __init__(self, tree: Path, side: str, options: Mapping[str, Any], names: list[str]) -> None:
+    def __init__(self, side: str, order: Open) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
-        command = [sys.executable, "-c", START, str(tree), str(GATE)]
+        command = [sys.executable, "-c", START, order.tree, str(GATE)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
         try:
-            hello = self._ask(tree=str(tree), options=options, names=names)
-            if "error" in hello:
-                what = hello["error"] if hello["mine"] else f"it cannot be measured by this gate ({hello['error']})"
-                raise UserError(f"{self.side}: {what}")
+            hello = self._hear(Hello)
+            if hello.version != VERSION:
+                raise UserError(f"{side}: its process speaks version {hello.version} of the protocol, not {VERSION}")
+            opened = self._ask(order, Opened)
         except BaseException:
             self.close()
             raise
-        self.names: list[str] = hello["names"]
-        self.broken: dict[str, str] = hello["broken"]
-        self.registered: list[str] = hello["registered"]
+        self.names, self.broken, self.registered = opened.names, opened.broken, opened.registered
 
     def block(self, kind: str, name: str, number: int) -> Block:
         """One block of one variant, measured there. Raises BlockError if the variant raises."""
-        found = self._ask(kind=kind, name=name, number=number)
-        if "failed" in found:
-            raise BlockError(found["failed"])
-        usage = [Usage(**used) for used in found["usage"]]
-        return Block(found["seconds"], found["stages"], usage, found["pinned"])
+        return self._ask(Measure(kind, name, number), Block)
 
-    def _ask(self, **question: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        line = ""
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps(question), file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
-        if not line:
+    def _ask(self, request: Request, wanted: type[A]) -> A:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: there is no answer either
+            print(messages.line(request), file=self._process.stdin, flush=True)
+        return self._hear(wanted)
+
+    def _hear(self, wanted: type[A]) -> A:
+        assert self._process.stdout is not None
+        if not (text := self._process.stdout.readline()):
             self._process.wait()
             self._errors.seek(0)
             last = (self._errors.read().strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
             raise UserError(f"{self.side}: its process died ({last})")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        try:
+            found = messages.answer(text)
+        except ProtocolError as error:
+            raise UserError(f"{self.side}: its process does not keep to the protocol: {error}") from None
+        if isinstance(found, wanted):
+            return found
+        if isinstance(found, Raised):
+            raise BlockError(found.why)
+        if isinstance(found, Refused):
+            raise UserError(f"{self.side}: {found.why}")
+        raise UserError(f"{self.side}: its process answered {found}")
 
     def close(self) -> None:
         """End the process."""

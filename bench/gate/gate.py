@@ -12,17 +12,18 @@ import variants
 from bench.accuracy.der import Accuracy
 from bench.latency.interleave import BLOCK, LEAD, Measurement, Rounds
 from bench.latency.kinds import KINDS, KindName
-from bench.latency.quiet import wait_until_quiet
 from bench.latency.results import TWIN
 from bench.run.run import Run
+from bench.run.side import Side
 from variants.errors import UserError
 
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
+from .messages import Block, Open
 from .session import NOW, STORED, Comparison, Judgement, Key, Recording, measure
 from .stored import Stored
 from .verdict import INCONCLUSIVE, REGRESSED
-from .worker import Block, Timed
+from .worker import Timed
 
 EXIT = {REGRESSED: 10, INCONCLUSIVE: 11}  # pytest's own end at 5
 
@@ -75,8 +76,8 @@ class Gate:
         for kind, name in self.benchmarks:
             if (kind, name) not in stored.benchmarks:
                 self.notes.append(f"{kind} {name}: new, {stored.name} does not have it")
-            elif name in self.run.skipped:
-                self.failures.append(Failure(kind, name, f"stored, but skipped now: {self.run.skipped[name]}"))
+            elif name in self.run.models.skipped:
+                self.failures.append(Failure(kind, name, f"stored, but skipped now: {self.run.models.skipped[name]}"))
             elif differing:
                 self.failures.append(Failure(kind, name, f"measured under other conditions: {'; '.join(differing)}"))
             elif name in self.run.models and name not in ("baseline", TWIN):
@@ -96,7 +97,8 @@ class Gate:
         tree = self.resources.enter_context(worktree(here, revision))
         names = list(dict.fromkeys(["baseline", TWIN, *(name for _, name in self.benchmarks)]))
         for side, root in ((NOW, here), (revision, tree)):
-            worker = Worker(root, f"--against {revision}" if side else "the code as it is now", options, names)
+            label = f"--against {revision}" if side else "the code as it is now"
+            worker = Worker(label, Open(str(root), dict(options), names, BLOCK, LEAD))
             self.resources.callback(worker.close)
             self._sides[side] = worker
         mine, theirs = self._sides[NOW], self._sides[revision]
@@ -141,7 +143,7 @@ class Gate:
         if self._sides:
             return self._sides[key.side].block(kind, key.name, number)
         if self._timed is None:
-            self._timed = Timed(self.run, BLOCK, LEAD, wait_until_quiet)
+            self._timed = Timed(Side.of(self.run), BLOCK, LEAD)
         return self._timed.block(kind, key.name, number)
 
     def judge_accuracy(self, accuracy: Mapping[str, Accuracy], trained: Mapping[str, bool]) -> None:

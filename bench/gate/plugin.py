@@ -42,6 +42,13 @@ def pytest_collection(session: pytest.Session) -> None:
         raise pytest.UsageError("--gate-budget must be above 0")
     if option.gate and option.benchmark_disable:
         raise pytest.UsageError("--gate needs rounds: leave out --benchmark-disable")
+    if option.against is not None:
+        from . import against
+
+        try:
+            against.commit_of(against.checkout_of(against.GATE), option.against)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -92,7 +99,7 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
         add_options(parser.add_argument)
         options = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
         corpus = options["corpus"]
-        options |= {"corpus": None if corpus is None else str(corpus), "folder": str(run.folder)}
+        options["corpus"] = None if corpus is None else str(corpus)
         gate.compare_with(option.against, options)
     return gate
 

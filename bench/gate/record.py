@@ -7,17 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import variants
-from bench.latency.interleave import BLOCK, LEAD
+from bench.latency.interleave import BLOCK, LEAD, Subject
 from bench.latency.kinds import KindName
-from bench.latency.quiet import wait_until_quiet
+from bench.latency.subjects import Item
+from bench.pipeline.diarize import Segmented
 from bench.run.run import Run
+from bench.run.side import Side
 
+from .messages import Block
 from .selfcheck import SAME, SLOWED, THRESHOLD, Outcome, live_outcome
 from .session import NOW, Comparison, Key, measure
-from .worker import Block, Timed
+from .worker import Timed
 
 CALIBRATION = 12  # rounds
 STEPS = 100_000  # of the busy wait in each calibration round
@@ -26,14 +29,14 @@ STEPS = 100_000  # of the busy wait in each calibration round
 class Slowed:
     """A subject that does its work, then some more: a fixed number of steps, which slow down as the machine does."""
 
-    def __init__(self, subject: Any, steps: int) -> None:
+    def __init__(self, subject: Subject, steps: int) -> None:
         self.subject, self.steps = subject, steps
 
-    def start(self, stream: Any) -> None:
+    def start(self, stream: Segmented) -> None:
         self.subject.start(stream)
 
-    def __call__(self, item: Any) -> Mapping[str, float]:
-        stages: Mapping[str, float] = self.subject(item)
+    def __call__(self, item: Item) -> Mapping[str, float]:
+        stages = self.subject(item)
         busy(self.steps)
         return stages
 
@@ -45,10 +48,14 @@ def busy(steps: int) -> None:
 
 
 def timed_copies(run: Run, kind: KindName, name: str) -> Timed:
-    """Blocks of the subjects in `SAME` and `SLOWED`, each with a copy of the model of its own."""
-    timed = Timed(run, BLOCK, LEAD, wait_until_quiet)
-    for label in (*SAME, *SLOWED):
-        timed.subjects[kind, label] = run.timing.subject(kind, name, variants.build(name, run.models.root))
+    """Blocks of the subjects in `SAME` and `SLOWED`, or of any other label: each has a copy of the model for itself."""
+
+    def subject(_: str, label: str) -> Subject:
+        return run.timing.subject(kind, name, variants.build(name, run.models.root))
+
+    side = Side.of(run)
+    timed = Timed(replace(side, subject=subject, pinned=lambda label: side.pinned(name)), BLOCK, LEAD)
+    timed.subjects = {(kind, label): subject(kind, label) for label in (*SAME, *SLOWED)}
     steps = steps_per_round(timed, kind)
     for label, slowdown in SLOWED.items():
         timed.subjects[kind, label] = Slowed(timed.subjects[kind, label], round(slowdown * steps))
@@ -57,7 +64,7 @@ def timed_copies(run: Run, kind: KindName, name: str) -> Timed:
 
 def steps_per_round(timed: Timed, kind: str) -> float:
     """Steps of `busy` that take as long as one round: medians of both, taken in turn."""
-    stream, items = timed.blocks[0]
+    stream, _, items = timed.blocks[0]
     subject = timed.subjects[kind, SAME[0]]
     subject.start(stream)
     rounds, waits = [], []
@@ -85,11 +92,11 @@ def record(
     return found
 
 
-def live(run: Run, timed: Timed, kind: KindName, name: str, number: int, budget: float) -> Outcome:
+def live(timed: Timed, kind: KindName, name: str, number: int, budget: float) -> Outcome:
     """One gate run of two fresh copies of the variant."""
     labels = {Key(NOW, name): f"live {number}", Key("again", name): f"live {number} again"}
     for label in labels.values():
-        timed.subjects[kind, label] = run.timing.subject(kind, name, variants.build(name, run.models.root))
+        timed.subjects[kind, label] = timed.side.subject(kind, label)
     begin = time.perf_counter()
     recording, (judgement,) = measure(
         [Comparison(kind, name, "again", THRESHOLD)],

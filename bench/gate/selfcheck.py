@@ -10,9 +10,9 @@ from typing import Any
 from scipy.stats import binomtest
 
 from .contamination import Usage, causes
+from .messages import Block
 from .session import Comparison, Key, Recording, measure
 from .verdict import INCONCLUSIVE, PASS, REGRESSED
-from .worker import Block
 
 SAME = ("A", "A again")  # two copies of one model
 SLOWED = {"A + 3 %": 0.03, "A + 5 %": 0.05, "A + 10 %": 0.10}

@@ -13,8 +13,9 @@ from bench.statistics import Paired, Ratio, paired_ratio
 
 from . import verdict as rules
 from .contamination import TOO_MANY, Usage, causes
+from .messages import Block
 from .verdict import INCONCLUSIVE
-from .worker import Block, BlockError
+from .worker import BlockError
 
 NOW = ""  # the side that is judged; the other side is named by its revision
 STORED = "stored"

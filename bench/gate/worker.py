@@ -1,33 +1,27 @@
 """Timed blocks of one code tree: in this process, or in one of its own that may belong to another revision.
 
 As a process it is this revision's file, so that both sides are measured the same way, but `bench` and `variants`
-come from the tree that it is told of: `against.py` starts it, and it answers each line of JSON with another.
+come from the tree that it is told of. Hence nothing that is imported here may import either before `Open` comes:
+docs/gate-protocol.md.
 """
 
-import argparse
 import gc
-import json
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from . import contamination
+from . import contamination, messages
 from .contamination import Usage
+from .messages import Answer, Block, Hello, Malformed, Measure, Open, Opened, ProtocolError, Raised, Refused
 
-
-@dataclass(frozen=True)
-class Block:
-    """The timed rounds of one subject in one block: seconds, stages, usage, and whether it is pinned."""
-
-    seconds: list[float]
-    stages: list[dict[str, float]]
-    usage: list[Usage]
-    pinned: bool
+if TYPE_CHECKING:
+    from bench.latency.interleave import Subject
+    from bench.latency.subjects import Item
+    from bench.run.side import Side
 
 
 class BlockError(Exception):
@@ -35,39 +29,49 @@ class BlockError(Exception):
 
 
 class Timed:
-    """All subjects of one run (`bench.run.run.Run`), block by block.
+    """All subjects of one side, block by block.
 
     Block k holds the same `size` successive chunks for every subject; the first `lead` are not timed. See
     `bench.latency.interleave` for why.
     """
 
-    def __init__(self, run: Any, size: int, lead: int, quiet: Callable[[], bool]) -> None:
-        self.run, self.lead, self.quiet = run, lead, quiet
+    def __init__(self, side: "Side", size: int, lead: int) -> None:
+        self.side, self.lead = side, lead
         self.blocks = [
-            (stream if first == 0 else None, items[first : first + size])
-            for stream, items in run.streams
+            (stream, first, items[first : first + size])
+            for stream, items in side.streams
             for first in range(0, len(items) - size + 1, size)
         ]
-        self.subjects: dict[tuple[str, str], Any] = {}
+        self.subjects: dict[tuple[str, str], Subject] = {}
+        self._last: dict[tuple[str, str], int] = {}
 
     def block(self, kind: str, name: str, number: int) -> Block:
-        """Measure one block of a variant. Raises BlockError with the reason if the variant raises."""
-        stream, items = self.blocks[number % len(self.blocks)]
+        """Measure one block of a variant. Raises BlockError with the reason if the variant raises.
+
+        A file is started anew at its first block, and at any that does not follow the variant's last one.
+        """
+        if not self.blocks:
+            raise BlockError("the audio is shorter than one block of chunks")
+        stream, first, items = self.blocks[number % len(self.blocks)]
+        key = kind, name
+        follows = self._last.get(key) == number - 1
+        self._last[key] = number
         try:
-            if (kind, name) not in self.subjects:
-                self.subjects[kind, name] = self.run.subject(kind, name)
-            subject = self.subjects[kind, name]
-            if stream is not None:
-                subject.start(stream)
-            return self._time(subject, items, _pinned(name))
+            if key not in self.subjects:
+                self.subjects[key] = self.side.subject(kind, name)
+            if first == 0 or not follows:
+                self.subjects[key].start(stream)
+            return self._time(self.subjects[key], items, self.side.pinned(name))
         except Exception as error:  # whatever a runtime raises: the others go on
             reason = str(error).splitlines()[0] if str(error) else ""
             raise BlockError(f"{type(error).__name__}: {reason}") from error
 
-    def _time(self, subject: Any, items: list[Any], pinned: bool) -> Block:
-        seconds, stages, usage = [], [], []
-        cpus = self.run.threads.cpus
-        self.quiet()
+    def _time(self, subject: "Subject", items: "Sequence[Item]", pinned: bool) -> Block:
+        seconds: list[float] = []
+        stages: list[dict[str, float]] = []
+        usage: list[Usage] = []
+        cpus = self.side.cpus
+        self.side.quiet()
         gc.disable()
         try:
             for item in items:
@@ -82,66 +86,63 @@ class Timed:
         return Block(seconds[self.lead :], stages[self.lead :], usage[self.lead :], pinned)
 
 
-def _pinned(name: str) -> bool:
-    import variants
+class Service:
+    """Answers one request after the other."""
 
-    return variants.get(name).pinned if name in variants.names() else True
+    def __init__(self) -> None:
+        self.timed: Timed | None = None
+
+    def answer(self, text: bytes) -> Answer:
+        """What to say to a line, whatever it holds."""
+        try:
+            asked = messages.request(text)
+            return self._open(asked) if isinstance(asked, Open) else self._measure(asked)
+        except ProtocolError as error:
+            return Malformed(str(error))
+
+    def _open(self, asked: Open) -> Answer:
+        if self.timed is not None:
+            raise ProtocolError("Open: a tree is open already")
+        try:
+            side = load(asked)
+            self.timed = Timed(side, asked.size, asked.lead)
+        except Exception as error:  # whatever is wrong with that tree
+            why = f"{type(error).__name__}: {error}"
+            return Refused(
+                why if type(error).__name__ == "UserError" else f"it cannot be measured by this gate ({why})"
+            )
+        return Opened(side.names, side.broken, side.registered)
+
+    def _measure(self, asked: Measure) -> Answer:
+        if self.timed is None:
+            raise ProtocolError("Measure: no tree is open")
+        try:
+            block = self.timed.block(asked.kind, asked.name, asked.number)
+        except BlockError as error:
+            return Raised(str(error))
+        self.timed.side.quiet()  # what it leaves behind must not disturb the other process
+        return block
 
 
-def prepared(tree: Path, given: Mapping[str, Any], names: list[str]) -> tuple[Any, Timed]:
-    """The run of that tree's own `bench` on the command line's values `given`, and its blocks.
-
-    Options that the tree does not know are left out; those that it alone knows keep their defaults.
-    """
+def load(asked: Open) -> "Side":
+    """That tree's own side, by the one function that every revision has."""
+    tree = Path(asked.tree).resolve()
     import bench
     import variants
-    from bench.latency.interleave import BLOCK, LEAD
-    from bench.latency.quiet import wait_until_quiet
-    from bench.latency.threads import apply
-    from bench.run.options import add_options, parse
-    from bench.run.run import Run
+    from bench.run.side import side
 
-    home = Path(bench.__file__).resolve().parent
-    if home.parent != tree.resolve():
-        raise ImportError(f"`bench` came from {home} instead of {tree}")
-    parser = argparse.ArgumentParser()
-    add_options(parser.add_argument)
-    values = vars(parser.parse_args([]))
-    values.update((name, value) for name, value in given.items() if name in values)
-    if values.get("corpus") is not None:
-        values["corpus"] = Path(values["corpus"])
-    known = [name for name in names if name in variants.names()]
-    folder = Path(given["folder"])
-    run = Run(parse(values.__getitem__), known, folder, lambda task, done: None)
-    run.prepare(True)
-    timed = Timed(run, BLOCK, LEAD, wait_until_quiet)
-    apply(run.threads)
-    return run, timed
+    for package in (bench, variants):
+        if (home := Path(str(package.__file__)).resolve().parent.parent) != tree:
+            raise ImportError(f"`{package.__name__}` came from {home} instead of {tree}")
+    return side(asked.options, asked.names)
 
 
 def main() -> None:
-    """Serve blocks over standard input and output until the input ends."""
+    """Serve requests over standard input and output until the input ends."""
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not get between the answers
-
-    def answer(**values: Any) -> None:
-        print(json.dumps(values), file=channel, flush=True)
-
     warnings.simplefilter("ignore")
-    order = json.loads(sys.stdin.readline())
-    try:
-        run, timed = prepared(Path(order["tree"]), order["options"], order["names"])
-    except Exception as error:
-        answer(error=f"{type(error).__name__}: {error}", mine=type(error).__name__ == "UserError")
-        return
-    import variants
-
-    answer(names=list(run.models), broken={**run.skipped, **run.broken}, registered=variants.names())
-    for line in sys.stdin:
-        asked = json.loads(line)
-        try:
-            block = timed.block(asked["kind"], asked["name"], asked["number"])
-            timed.quiet()  # what it leaves behind must not disturb the other process
-            answer(**asdict(block))
-        except BlockError as error:
-            answer(failed=str(error))
+    service = Service()
+    print(messages.line(Hello(messages.VERSION)), file=channel, flush=True)
+    for text in sys.stdin.buffer:
+        print(messages.line(service.answer(text)), file=channel, flush=True)

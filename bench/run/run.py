@@ -7,9 +7,6 @@ from typing import Any
 import variants
 from bench.latency.kinds import KindName
 from bench.latency.results import TWIN
-from bench.latency.subjects import Item, ModelOnly, Pipeline
-from bench.latency.threads import Threads
-from bench.pipeline.diarize import Segmented
 from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
 
@@ -84,29 +81,3 @@ class Run:
         """What pytest-benchmark stores beside the rounds."""
         latency, step = self.timing.kinds[kind].latencies[name], self.options.pipeline.step
         return extra_info(latency, self.findings(), name, step) | self.models.facts(name)
-
-    # By these, `models`, `prepare` and no others, the gate of another revision measures this one: names to keep.
-
-    @property
-    def threads(self) -> Threads:
-        """The threads of what is timed."""
-        return self.cores.threads
-
-    @property
-    def skipped(self) -> Mapping[str, str]:
-        """Variants that cannot run here, and why."""
-        return self.models.skipped
-
-    @property
-    def broken(self) -> Mapping[str, str]:
-        """Variants that should run here but cannot be built, and why."""
-        return self.models.broken
-
-    @property
-    def streams(self) -> list[tuple[Segmented, list[Item]]]:
-        """The files that the latency rounds go through, and their chunks."""
-        return self.corpus.streams
-
-    def subject(self, kind: KindName, name: str) -> ModelOnly | Pipeline:
-        """What is timed for one variant and kind."""
-        return self.timing.subject(kind, name)

@@ -161,7 +161,9 @@ def ablate(run: Run, cells: Iterable[Cell], graphs: Graphs, where: threads.Threa
         else:
             subjects[str(cell)] = Pipeline(in_diart(path, cell), segmentation, settings)
     threads.apply(where)  # to the threads that building started, too
-    measurement = interleave(subjects, run.streams, budget=run.options.timing.budget, seed=run.options.timing.seed)
+    measurement = interleave(
+        subjects, run.corpus.streams, budget=run.options.timing.budget, seed=run.options.timing.seed
+    )
     return [*table(subjects, measurement), "", *skipped], measurement
 
 
@@ -180,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse(lambda name: getattr(given, name))
         run = Run(options, ["baseline", TWIN], Path(".pytest_cache/d/diartbench"), lambda *_: None)
         run.prepare(timed=True)
-        _ = run.streams
+        _ = run.corpus.streams
         with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
             graphs = Graphs(run.models.root, Path(folder))
             for where in counts:

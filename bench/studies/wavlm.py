@@ -107,12 +107,12 @@ def subjects(
 
 def measure(made: Mapping[str, Subject], run: Run) -> Measurement:
     """All subjects in turns, after a first call that is not timed."""
-    stream, (first, *_) = run.streams[0]
+    stream, (first, *_) = run.corpus.streams[0]
     for subject in made.values():
         subject.start(stream)
         subject(first)
-    threads.apply(run.threads)  # to the threads that building started, too
-    return interleave(made, run.streams, budget=run.options.timing.budget, seed=run.options.timing.seed)
+    threads.apply(run.cores.threads)  # to the threads that building started, too
+    return interleave(made, run.corpus.streams, budget=run.options.timing.budget, seed=run.options.timing.seed)
 
 
 def rows(level: str, pair: Pair, measurement: Measurement, step: float) -> dict[str, dict[str, str]]:
@@ -202,11 +202,11 @@ def main(arguments: list[str] | None = None) -> int:
             parse(lambda name: getattr(given, name)), ["baseline"], Path(".pytest_cache/d/diartbench"), lambda *_: None
         )
         run.prepare(timed=True)
-        _ = run.streams
+        _ = run.corpus.streams
         devices = ["cpu"] + (["cuda"] if given.device == "cuda" and torch.cuda.is_available() else [])
         gpu = torch.cuda.get_device_name() if "cuda" in devices else "no GPU, its columns are not measured"
         settings = run.options.pipeline
-        print(f"{machine.describe()['cpu']}, {run.threads}; {gpu}.")
+        print(f"{machine.describe()['cpu']}, {run.cores.threads}; {gpu}.")
         print(f"Chunk {settings.duration:g} s, step {settings.step:g} s.")
         print("Random weights: they change no cost; DER is not measured. MAC ratio: dense to pruned.")
         for name in given.pairs:

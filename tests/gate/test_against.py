@@ -5,71 +5,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import bench
 from bench.corpus import Recording
+from bench.gate import against
 from bench.gate.against import Worker, checkout_of, worktree
+from bench.gate.messages import Open
 from bench.gate.session import NOW, Comparison, Key, measure
 from bench.gate.verdict import REGRESSED
 from bench.gate.worker import BlockError
 from variants.errors import UserError
-
-# What a worker needs of a tree, without any model: one variant that takes SECONDS, by a clock that only it moves.
-TREE = {
-    "constraints.txt": "numpy==1\n",
-    "bench/__init__.py": "",
-    "bench/latency/interleave.py": "BLOCK, LEAD = 4, 1\n",
-    "bench/latency/quiet.py": "def wait_until_quiet():\n    return True\n",
-    "bench/latency/threads.py": "def apply(threads):\n    print('noise on standard output')\n",
-    "bench/run/options.py": """
-def add_options(add):
-    add("--seed", type=int, default=0)
-
-def parse(get):
-    return {"seed": get("seed")}
-""",
-    "bench/run/run.py": """
-import time
-from types import SimpleNamespace
-from variants import SECONDS, names
-
-now = 0.0
-time.perf_counter = lambda: now
-
-class Subject:
-    def start(self, stream):
-        self.stream = stream
-    def __call__(self, item):
-        if item == "bad":
-            raise ValueError("no such item\\nand more")
-        global now
-        now += SECONDS
-        return {"seed": self.stream}
-
-class Run:
-    def __init__(self, options, selected, folder, progress):
-        self.models = {name: None for name in selected}
-        self.skipped, self.broken, self.threads = {}, {}, SimpleNamespace(cpus=())
-        self.streams = [(options["seed"], list("abcdefgh")), (-1, ["bad"] * 4)]
-    def prepare(self, timed):
-        pass
-    def subject(self, kind, name):
-        return Subject()
-""",
-    "variants/__init__.py": """
-from types import SimpleNamespace
-SECONDS = 0.001
-
-def names():
-    return ["baseline", "sleeper"]
-
-def get(name):
-    return SimpleNamespace(pinned=False)
-""",
-}
 
 
 def git(where: Path, *arguments: str) -> str:
@@ -88,28 +35,31 @@ def commit(where: Path, **files: str) -> None:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """The first revision is slow, the second fast."""
-    folder = (tmp_path / "repository").resolve()
-    folder.mkdir()
-    git(folder, "init", "--quiet")
-    commit(folder, **TREE)
-    git(folder, "tag", "fast")
-    commit(folder, **{"variants/__init__.py": TREE["variants/__init__.py"].replace("0.001", "0.004")})
-    return folder
+def repository(tree: Path) -> Path:
+    """Three revisions: before there was a `side.py`, a fast one, and a slow one."""
+    git(tree, "init", "--quiet")
+    side = (tree / "bench/run/side.py").read_text()
+    (tree / "bench/run/side.py").unlink()
+    commit(tree, **{"bench/run.py": "class Run: ...\n", "bench/measure.py": "BLOCK, LEAD = 4, 1\n"})
+    git(tree, "tag", "old")
+    (tree / "bench/run.py").unlink()
+    commit(tree, **{"bench/run/side.py": side})
+    git(tree, "tag", "fast")
+    commit(tree, **{"variants/__init__.py": (tree / "variants/__init__.py").read_text().replace("0.001", "0.004")})
+    return tree
 
 
-def options(folder: Path) -> dict[str, Any]:
-    return {"seed": 5, "folder": str(folder), "option_that_the_tree_does_not_know": 1}
+def order(tree: Path, *names: str) -> Open:
+    return Open(str(tree), {"seed": 5}, list(names), size=4, lead=1)
 
 
-def test_each_side_runs_its_own_code(repository: Path, tmp_path: Path) -> None:
+def test_each_side_runs_its_own_code(repository: Path) -> None:
     workers: dict[str, Worker] = {}
     with worktree(repository, "fast") as tree:
         assert tree != repository and "0.001" in (tree / "variants/__init__.py").read_text()
         try:
             for side, root in ((NOW, repository), ("fast", tree)):
-                workers[side] = Worker(root, side, options(tmp_path), ["baseline", "sleeper", "unknown"])
+                workers[side] = Worker(side, order(root, "baseline", "sleeper", "unknown"))
             assert workers["fast"].names == ["baseline", "sleeper"] == workers["fast"].registered
             block = workers["fast"].block("pipeline", "sleeper", 0)
             assert len(block.seconds) == len(block.usage) == 3 and block.stages == [{"seed": 5}] * 3
@@ -143,6 +93,15 @@ def test_unknown_revision(repository: Path, revision: str) -> None:
         pass
 
 
+def test_a_revision_from_before_the_side_is_refused_without_a_worktree(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(against.tempfile, "TemporaryDirectory", lambda **_: pytest.fail("checked out"))
+    message = r"^--against old: too old to be compared with: it has no bench/run/side\.py$"
+    with pytest.raises(UserError, match=message), worktree(repository, "old"):
+        pass
+
+
 def test_other_constraints_are_refused(repository: Path) -> None:
     commit(repository, **{"constraints.txt": "numpy==2\n"})
     with pytest.raises(UserError, match=r"constraints\.txt differs"), worktree(repository, "fast"):
@@ -164,8 +123,8 @@ def test_no_checkout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "pattern"),
     [
-        ("bench/run/run.py", "", "cannot be measured by this gate .*Run"),
-        ("bench/run/options.py", "def add_options(add): pass\ndef parse(get): 1 / 0\n", "cannot be measured.*division"),
+        ("bench/run/side.py", "", "^rev: it cannot be measured by this gate .ImportError: .*side"),
+        ("bench/run/side.py", "def side(values, names): 1 / 0\n", "cannot be measured by this gate .ZeroDivisionError"),
         ("variants/__init__.py", "import os\nos._exit(3)\n", "its process died .exit code 3"),
         (
             "variants/__init__.py",
@@ -174,10 +133,27 @@ def test_no_checkout(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_tree_that_cannot_be_measured(repository: Path, tmp_path: Path, file: str, text: str, pattern: str) -> None:
-    (repository / file).write_text(text)
+def test_a_tree_that_cannot_be_measured(tree: Path, file: str, text: str, pattern: str) -> None:
+    (tree / file).write_text(text)
     with pytest.raises(UserError, match=pattern):
-        Worker(repository, "rev", options(tmp_path), ["baseline"])
+        Worker("rev", order(tree, "baseline"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "pattern"),
+    [
+        (['{"Hello": {"version": 0}}'], "^rev: its process speaks version 0 of the protocol, not 1$"),
+        (["Traceback"], "^rev: its process does not keep to the protocol: no JSON"),
+        (['{"Hello": {"version": 1}}', '{"Hello": {"version": 1}}'], r"^rev: its process answered Hello\(version=1\)$"),
+        (['{"Hello": {"version": 1}}', '{"Malformed": {"why": "odd"}}'], r"answered Malformed\(why='odd'\)$"),
+    ],
+)
+def test_a_process_that_answers_otherwise(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str], pattern: str
+) -> None:
+    monkeypatch.setattr(against, "START", f"print({chr(10).join(answers)!r}); input()")
+    with pytest.raises(UserError, match=pattern):
+        Worker("rev", order(tree, "baseline"))
 
 
 SLOW = """

@@ -11,11 +11,11 @@ from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.gate import gate as gate_module
 from bench.gate.contamination import Usage
 from bench.gate.gate import EXIT, Gate
+from bench.gate.messages import Block, Open
 from bench.gate.report import render
 from bench.gate.session import Judgement
 from bench.gate.stored import Stored, latest
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
-from bench.gate.worker import Block
 from variants.errors import UserError
 
 CONDITIONS: dict[str, Any] = {
@@ -25,12 +25,16 @@ CONDITIONS: dict[str, Any] = {
 SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08, "shared-trunk": 0.04}
 
 
+class FakeModels(dict[str, None]):
+    skipped: dict[str, str]
+
+
 class FakeRun:
     """What the gate needs of a run."""
 
     def __init__(self, **skipped: str) -> None:
-        self.models = dict.fromkeys(name for name in SECONDS if name not in skipped)
-        self.skipped = skipped
+        self.models = FakeModels.fromkeys(name for name in SECONDS if name not in skipped)
+        self.models.skipped = skipped
         self.options = SimpleNamespace(timing=SimpleNamespace(seed=0))
 
     def conditions(self) -> dict[str, Any]:
@@ -65,6 +69,7 @@ def fake_timing(monkeypatch: pytest.MonkeyPatch) -> None:
             return Block(seconds, [{}] * 3, [Usage(0.1, 0.1, 0, 0.01 if number == 0 else 0.0, None)] * 3, True)
 
     monkeypatch.setattr(gate_module, "Timed", FakeTimed)
+    monkeypatch.setattr(gate_module.Side, "of", lambda run: None)
     monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
 
 
@@ -158,15 +163,15 @@ def test_der_of_untrained_or_unscored_variants_is_left_out() -> None:
 class FakeWorker:
     """A process that knows what its tree registers; `gone` is registered in the other revision only."""
 
-    def __init__(self, tree: Path, side: str, options: Any, names: list[str]) -> None:
-        old = "old" in str(tree)
+    def __init__(self, side: str, order: Open) -> None:
+        old = "old" in order.tree
         self.speed = 0.5 if old else 1.0
         self.registered = ["baseline", "baseline-twin", "gone"] if old else list(SECONDS)
-        self.names = [name for name in names if name in self.registered]
+        self.names = [name for name in order.names if name in self.registered]
         self.broken: dict[str, str] = {}
 
     def block(self, kind: str, name: str, number: int) -> Block:
-        return Block([self.speed * SECONDS[name]] * 3, [{}] * 3, [], [])
+        return Block([self.speed * SECONDS[name]] * 3, [{}] * 3, [], True)
 
     def close(self) -> None: ...
 

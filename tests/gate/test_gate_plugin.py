@@ -1,17 +1,20 @@
 """`pytest bench --gate` as a user drives it, with made-up rounds in place of models."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 from pytest_benchmark.utils import get_machine_id
 
+from bench.gate import against
 from bench.gate import gate as gate_module
-from bench.gate.worker import Block
+from bench.gate.messages import Block
 from bench.latency.machine import cpu_model
 from bench.run.options import ScoringOptions
 from bench.run.run import Run
+from variants import UserError
 
 SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08}
 SETTINGS = {"duration": 5.0, "step": 0.25, "latency": 3.0, "tau": 0.5, "rho": 0.4, "delta": 1.0}
@@ -129,3 +132,17 @@ def test_bad_options_are_one_line(project: pytest.Pytester, args: tuple[str, ...
     result = project.runpytest_inprocess(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([pattern])
+
+
+def test_a_revision_that_cannot_be_measured_is_refused_before_anything_is_loaded(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(checkout: Path, revision: str) -> None:
+        raise UserError(f"--against {revision}: too old, says {checkout}")
+
+    monkeypatch.setattr(against, "checkout_of", lambda path: path.name)
+    monkeypatch.setattr(against, "commit_of", refuse)
+    monkeypatch.setattr(Made, "prepare", lambda *_: pytest.fail("loaded"))
+    result = run(project, "--against", "v0")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: --against v0: too old, says gate" in result.errlines

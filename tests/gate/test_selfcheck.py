@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import variants
 from bench.gate import record
 from bench.gate.__main__ import main
-from bench.gate.record import Slowed, steps_per_round
+from bench.gate.contamination import Usage
+from bench.gate.messages import Block
+from bench.gate.record import Slowed, steps_per_round, timed_copies
 from bench.gate.selfcheck import (
     SAME,
     SLOWED,
@@ -25,7 +29,6 @@ from bench.gate.selfcheck import (
     table,
 )
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
-from bench.gate.worker import Block, Usage
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +123,26 @@ def test_slowed_does_its_work_then_waits(monkeypatch: pytest.MonkeyPatch) -> Non
     assert log == [("start", "file"), "item", 7]
 
 
+def test_every_copy_has_a_model_of_its_own_and_what_its_variant_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Models(dict[str, object]):
+        root, skipped, broken = None, {}, {}
+
+    class Run:
+        models = Models({"distilled-onnx": "the run's own"})
+        corpus = SimpleNamespace(streams=())
+        cores = SimpleNamespace(threads=SimpleNamespace(cpus=(3,)))
+        timing = SimpleNamespace(subject=lambda kind, name, model: (variants.get(name), model))
+
+    monkeypatch.setattr(record.variants, "build", lambda name, root: object())
+    monkeypatch.setattr(record, "steps_per_round", lambda timed, kind: 1000)
+    timed = timed_copies(Run(), "pipeline", "distilled-onnx")  # type: ignore[arg-type]
+    subjects = [timed.subjects["pipeline", label] for label in SAME]
+    subjects += [timed.subjects["pipeline", label].subject for label in SLOWED]  # type: ignore[attr-defined]
+    assert len({id(model) for _, model in subjects}) == 5  # type: ignore[attr-defined]
+    assert [timed.subjects["pipeline", label].steps for label in SLOWED] == [30, 50, 100]  # type: ignore[attr-defined]
+    assert timed.side.cpus == (3,) and not timed.side.pinned(SAME[0])
+
+
 def test_calibration_is_the_ratio_of_the_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
@@ -135,7 +158,7 @@ def test_calibration_is_the_ratio_of_the_medians(monkeypatch: pytest.MonkeyPatch
         now += 1e-6 * steps
 
     class Timed:
-        blocks = [("file", [1, 2, 3, 4])]  # noqa: RUF012
+        blocks = [("file", 0, [1, 2, 3, 4])]  # noqa: RUF012
         subjects = {("pipeline", SAME[0]): Subject()}  # noqa: RUF012
 
     monkeypatch.setattr(record, "busy", busy)

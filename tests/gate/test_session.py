@@ -9,9 +9,10 @@ import pytest
 
 from bench.gate.contamination import Usage
 from bench.gate.gate import rounds_now
+from bench.gate.messages import Block
 from bench.gate.session import NOW, STORED, Comparison, Judgement, Key, Recording, measure
 from bench.gate.verdict import FIRST, INCONCLUSIVE, PASS, REGRESSED
-from bench.gate.worker import Block, BlockError
+from bench.gate.worker import BlockError
 from bench.latency.results import TWIN, summarize
 from bench.statistics import Ratio
 
