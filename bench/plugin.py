@@ -20,7 +20,7 @@ from variants import UserError
 from .history.storage import install
 from .latency.kinds import KindName, kind_of
 from .run.options import add_options, parse
-from .run.stash import RUN
+from .run.stash import RUN, variant_of
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -86,11 +86,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Claim the threads and load models and corpus before the first benchmark, and before any torch work."""
-    items = [item for item in session.items if NEEDS_RUN & set(getattr(item, "fixturenames", ()))]
+    items = [item for item in session.items if isinstance(item, pytest.Function) and NEEDS_RUN & {*item.fixturenames}]
     if not items or session.config.option.collectonly:
         return
-    timed = any("recorded" in item.fixturenames for item in items)  # type: ignore[attr-defined]
-    names = dict.fromkeys(item.callspec.params["variant"].name for item in items)  # type: ignore[attr-defined]
+    timed = any("recorded" in item.fixturenames for item in items)
+    names = dict.fromkeys(variant_of(item).name for item in items)
     cache = getattr(session.config, "cache", None)  # absent under -p no:cacheprovider
     folder = cache.mkdir("diartbench") if cache else Path(tempfile.mkdtemp(prefix="diartbench-"))
     try:

@@ -8,6 +8,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 
 from bench.pipeline.diarize import Output, Segmented
 from bench.statistics import Difference, rate_difference
+from variants.arrays import Floats
 
 Turn = tuple[float, float, str]  # start and end in seconds, speaker
 
@@ -58,7 +59,7 @@ def components(reference: Any, hypothesis: Any, uem: Any, collar: float, skip_ov
     return Components(*(float(detail[key]) for key in ("total", "missed detection", "false alarm", "confusion")))
 
 
-def lowest_cosine(embeddings: np.ndarray, reference: np.ndarray) -> float:
+def lowest_cosine(embeddings: Floats, reference: Floats) -> float:
     """Lowest cosine over rows (..., dim) that are finite in `reference`; -1 if one is lost (NaN) only here."""
     finite, finite_reference = (np.isfinite(x).all(axis=-1) for x in (embeddings, reference))
     if (finite_reference & ~finite).any():

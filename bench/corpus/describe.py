@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import soundfile
 
+from variants.arrays import Bools, Floats
+
 from .recording import Recording
 
 FRAME = 0.04  # seconds of one pitch estimate
 
 
-def activity(recording: Recording) -> tuple[list[str], np.ndarray]:
+def activity(recording: Recording) -> tuple[list[str], Bools]:
     """Speakers, and who speaks in each 10 ms frame: bool (frames, speakers); needs a reference."""
     assert recording.reference is not None
     speakers = sorted(map(str, recording.reference.labels()))
@@ -49,7 +51,7 @@ def recording_table(recordings: Sequence[Recording]) -> str:
 
 def voice_table(recordings: Sequence[Recording]) -> str:
     """One line per speaker, in Markdown: median pitch and mean spectral centroid where nobody else speaks."""
-    alone: dict[str, list[np.ndarray]] = {}
+    alone: dict[str, list[Floats]] = {}
     for recording in recordings:
         if recording.reference is None:
             continue
@@ -66,7 +68,7 @@ def voice_table(recordings: Sequence[Recording]) -> str:
     return "\n".join(rows)
 
 
-def pitch(samples: np.ndarray, rate: int = 16000) -> float:
+def pitch(samples: Floats, rate: int = 16000) -> float:
     """Median fundamental frequency (Hz) of the voiced frames, by autocorrelation between 60 and 400 Hz."""
     size = int(FRAME * rate)
     frames = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
@@ -80,13 +82,13 @@ def pitch(samples: np.ndarray, rate: int = 16000) -> float:
     return float(np.median(rate / best[voiced])) if voiced.any() else float("nan")
 
 
-def centroid(samples: np.ndarray, rate: int = 16000) -> float:
+def centroid(samples: Floats, rate: int = 16000) -> float:
     """Mean frequency (Hz) of the power spectrum."""
     power = np.abs(np.fft.rfft(samples)) ** 2
     return float(np.sum(power * np.fft.rfftfreq(len(samples), 1 / rate)) / max(power.sum(), 1e-12))
 
 
-def _resampled(samples: np.ndarray, rate: int) -> np.ndarray:
+def _resampled(samples: Floats, rate: int) -> Floats:
     if rate == 16000:
         return samples
     from scipy.signal import resample_poly  # here, because importing it takes a second

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from variants.arrays import Floats
 from variants.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ class Recording:
     duration: float
     notes: tuple[str, ...] = ()
 
-    def waveform(self) -> np.ndarray:
+    def waveform(self) -> Floats:
         """Samples (1, samples), float32, 16 kHz, by DIART's own loader; CorpusError if unreadable."""
         from diart.audio import AudioLoader  # here, because importing diart takes seconds
 
         try:
-            samples: np.ndarray = AudioLoader(SAMPLE_RATE, mono=True).load(self.path).numpy()
+            samples: Floats = AudioLoader(SAMPLE_RATE, mono=True).load(self.path).numpy()
         except Exception as error:  # each of torchaudio's backends has its own exceptions
             raise CorpusError(f"{self.path}: unreadable audio ({_first_line(error)})") from None
         if not np.isfinite(samples).all():

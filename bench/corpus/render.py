@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from variants.arrays import Floats
 from variants.speech.simulate import conversation
 
 from .builtin import EMBEDDED, SPLITS
@@ -82,7 +83,7 @@ def read_scripts(path: Path) -> list[Script]:
     return scripts
 
 
-def synthesise(voice: Voice, text: str) -> np.ndarray:
+def synthesise(voice: Voice, text: str) -> Floats:
     """Speech (samples,) at 16 kHz, float32; CorpusError saying what to install if the voice is missing."""
     with tempfile.TemporaryDirectory() as folder:
         out, spoken, listing = Path(folder) / "out.wav", text.encode("utf-8"), ["true"]
@@ -108,11 +109,11 @@ def synthesise(voice: Voice, text: str) -> np.ndarray:
     if rate != SAMPLE_RATE:
         from scipy.signal import resample_poly  # here, because importing it takes a second
 
-        samples = resample_poly(samples, SAMPLE_RATE, rate).astype(np.float32)
-    return samples
+        samples = resample_poly(samples, SAMPLE_RATE, rate)
+    return np.asarray(samples, np.float32)
 
 
-def quantisation_step(samples: np.ndarray) -> int:
+def quantisation_step(samples: Floats) -> int:
     """The largest power of two, in 16-bit steps, that is at most the RMS of the quietest 1 % of 10 ms frames.
 
     Its rounding noise then lies at least 10.8 dB below the background noise, and the file halves.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from variants.arrays import Floats
 from variants.speech.simulate import conversation, speech_activity
 
 from .folder import AUDIO
@@ -33,7 +34,7 @@ def find_speakers(folder: Path) -> dict[str, list[Path]]:
     return speakers
 
 
-def read_speech(path: Path) -> np.ndarray:
+def read_speech(path: Path) -> Floats:
     """One utterance (samples,), mono, 16 kHz; CorpusError if it is unreadable, not finite or silent."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -41,7 +42,7 @@ def read_speech(path: Path) -> np.ndarray:
         raise CorpusError(f"{path}: unreadable audio ({str(error).splitlines()[0]})") from None
     if not np.isfinite(samples).all():
         raise CorpusError(f"{path}: NaN or infinite samples")
-    speech = samples.mean(axis=1)
+    speech: Floats = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         from scipy.signal import resample_poly  # here, because importing it takes a second
 
@@ -86,11 +87,9 @@ def simulate(
     yield from faults.values()
 
 
-def _enough(
-    rng: np.random.Generator, paths: Sequence[Path], duration: float, faults: dict[Path, str]
-) -> list[np.ndarray]:
+def _enough(rng: np.random.Generator, paths: Sequence[Path], duration: float, faults: dict[Path, str]) -> list[Floats]:
     """Utterances in random order, until there is speech for the whole of a conversation."""
-    utterances: list[np.ndarray] = []
+    utterances: list[Floats] = []
     for index in rng.permutation(len(paths)):
         try:
             utterances.append(read_speech(paths[index]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from variants.arrays import Floats
 from variants.speech.simulate import Turn
 
 from .labels import rttm_lines
@@ -41,7 +42,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_conversation(
-    folder: Path, name: str, samples: np.ndarray, turns: Sequence[Turn], suffix: str = ".flac", step: int = 1
+    folder: Path, name: str, samples: Floats, turns: Sequence[Turn], suffix: str = ".flac", step: int = 1
 ) -> None:
     """`name` as 16-bit mono audio and RTTM in `folder`; `samples` (samples,) in [-1, 1] at 16 kHz.
 

@@ -51,13 +51,13 @@ def read(cpus: Sequence[int] = ()) -> Reading:
 
 def between(before: Reading, after: Reading) -> Usage:
     """What happened between two readings."""
-    known = before.pressure is not None and after.pressure is not None
+    then, now = before.pressure, after.pressure
     return Usage(
         after.wall - before.wall,
         after.cpu - before.cpu,
         after.switches - before.switches,
         after.steal - before.steal,
-        after.pressure - before.pressure if known else None,  # type: ignore[operator]
+        None if then is None or now is None else now - then,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.run.stash import RUN
+from bench.run.stash import RUN, variant_of
 from variants import UserError
 
 if TYPE_CHECKING:
@@ -79,15 +79,15 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     from .stored import latest, thresholds
 
     config, option = session.config, session.config.option
-    timed = [item for item in session.items if "recorded" in getattr(item, "fixturenames", ())]
     benchmarks = [
-        (kind_of(item.originalname), item.callspec.params["variant"].name)  # type: ignore[attr-defined]
-        for item in timed
+        (kind_of(item.originalname), variant_of(item).name)
+        for item in session.items
+        if isinstance(item, pytest.Function) and "recorded" in item.fixturenames
     ]
     narrowed = bool(option.variants) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
     limits = thresholds(config.rootpath / "pyproject.toml")
     try:
-        stored = latest(config._benchmarksession.storage.load(), cpu_model())  # type: ignore[attr-defined]
+        stored = latest(config._benchmarksession.storage.load(), cpu_model())  # type: ignore[attr-defined]  # added by pytest-benchmark
     except UserError:
         if option.against is None:
             raise

@@ -12,7 +12,7 @@ from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import safe_dumps
 
 
-class SafeStorage(FileStorage):  # type: ignore[misc]
+class SafeStorage(FileStorage):
     """Files are there whole or not at all, each run has a number of its own, and foreign files are skipped."""
 
     def save(self, output_json: Any, save: str) -> None:

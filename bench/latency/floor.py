@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -63,7 +64,7 @@ def _fastest(call: Callable[[], Any], seconds: float) -> float:
     return best
 
 
-def _product_in_onnx(kind: str, left: np.ndarray, right: np.ndarray) -> Callable[[], Any]:
+def _product_in_onnx(kind: str, left: NDArray[Any], right: NDArray[Any]) -> Callable[[], Any]:
     """A product of `left` by the constant `right`, in onnxruntime."""
     shape = list(left.shape)
     inputs = [helper.make_tensor_value_info("a", helper.np_dtype_to_tensor_dtype(left.dtype), shape)]
@@ -80,9 +81,9 @@ class _Recorded:
 
     def __init__(self, session: Any) -> None:
         self.session = session
-        self.feeds: dict[str, np.ndarray] | None = None
+        self.feeds: dict[str, NDArray[Any]] | None = None
 
-    def run(self, outputs: Any, feeds: dict[str, np.ndarray]) -> Any:
+    def run(self, outputs: Any, feeds: dict[str, NDArray[Any]]) -> Any:
         self.feeds = feeds
         return self.session.run(outputs, feeds)
 
@@ -121,7 +122,7 @@ def operations(model: Any, call: Callable[[], Any]) -> Operations | None:
     return Operations(counter.get_total_flops() + sum(o.float32 for o in inside), sum(o.int8 for o in inside))
 
 
-def graph_operations(file: bytes, feeds: Mapping[str, np.ndarray]) -> Operations | None:
+def graph_operations(file: bytes, feeds: Mapping[str, NDArray[Any]]) -> Operations | None:
     """Operations of the Conv, MatMul, Gemm and LSTM nodes of an ONNX file, by the shapes that a run on `feeds` has.
 
     None for a file with branches or loops, whose inner nodes cannot be seen.

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from variants.arrays import Floats
+
 
 @dataclass(frozen=True)
 class Chunks:
@@ -19,7 +21,7 @@ class Chunks:
         return float(self.items[index].extent.start) - self.padding
 
 
-def stream_chunks(waveform: np.ndarray, path: Path, config: Any) -> Chunks:
+def stream_chunks(waveform: Floats, path: Path, config: Any) -> Chunks:
     """Cut `waveform` (1, samples), read from `path`, as `diart.inference.Benchmark` does.
 
     config: a `diart.SpeakerDiarizationConfig`. DIART's padding lets the last `latency - step` seconds get labels;

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from pyannote.core import Segment, Timeline
 
 from bench.corpus import Recording
+from variants.arrays import Floats
 
 from .chunks import Chunks, stream_chunks
 from .oracle import OracleSegmentation
@@ -35,7 +35,7 @@ class Segmented:
 class Output:
     """What the pipeline made of one file: embeddings (chunks, speakers, dim), labels per chunk and over all."""
 
-    embeddings: np.ndarray
+    embeddings: Floats
     by_chunk: list[Any]
     labels: Any
 

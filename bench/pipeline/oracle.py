@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from variants.arrays import Floats
+
 LOCAL_SPEAKERS = 3  # as many columns as pyannote/segmentation has, more where a chunk has more speakers
 
 
@@ -18,7 +20,7 @@ class OracleSegmentation:
 
     def __init__(self, duration: float, frames: int) -> None:
         self.duration, self.frames = duration, frames
-        self._speakers: list[np.ndarray] = []
+        self._speakers: list[Floats] = []
         self._starts: list[float] = []
         self._columns = LOCAL_SPEAKERS
 
@@ -34,7 +36,7 @@ class OracleSegmentation:
         """Tell the start times (file time, seconds) of the chunks of the next call."""
         self._starts = list(starts)
 
-    def _chunk(self, start: float) -> list[np.ndarray]:
+    def _chunk(self, start: float) -> list[Floats]:
         """One (frames,) row of bools per speaker of the file."""
         middles = start + (np.arange(self.frames) + 0.5) * self.duration / self.frames
         return [

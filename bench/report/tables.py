@@ -51,7 +51,7 @@ def points(increase: Json | None) -> str:
 
 def name(variant: Json) -> str:
     """A variant's name, marked if it is untrained."""
-    return variant["name"] + ("" if variant["trained"] else " *")
+    return f"{variant['name']}{'' if variant['trained'] else ' *'}"
 
 
 def measured(doc: Json, kind: str) -> list[tuple[Json, Json]]:

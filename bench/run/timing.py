@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,7 +98,7 @@ class Timing:
         for i, name in enumerate(self.models):
             self.progress("memory", i / len(self.models))
             with torch.no_grad():
-                self.memory[name] = peak_memory(lambda name=name: make(name))  # type: ignore[misc]
+                self.memory[name] = peak_memory(functools.partial(make, name))
 
     def find_floors(self) -> None:
         """Find the arithmetic floor of each variant's embedding call on a chunk that follows another."""
@@ -105,7 +106,7 @@ class Timing:
         for name in self.kinds["model-only"].latencies:
             subject = self.subject("model-only", name)
             subject(first)
-            count = operations(self.models[name], lambda subject=subject: subject(second))  # type: ignore[misc]
+            count = operations(self.models[name], functools.partial(subject, second))
             if count is not None:
                 self.floors[name] = Floor(count, speed)
 

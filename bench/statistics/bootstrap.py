@@ -7,16 +7,19 @@ The same blocks always give the same values.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 2000, 0
 
-Statistic = Callable[[np.ndarray], np.ndarray]  # (resamples, rounds, ...) -> (resamples,)
+Doubles: TypeAlias = NDArray[np.float64]
+Statistic = Callable[[Doubles], Doubles]  # (resamples, rounds, ...) -> (resamples,)
 
 
-def carlstein_length(series: np.ndarray) -> int:
+def carlstein_length(series: Doubles) -> int:
     """Bootstrap block length for an autocorrelated series, by the AR(1) rule of Carlstein (1986).
 
     l = (sqrt(6) rho / (1 - rho^2))^(2/3) n^(1/3), with rho the lag-1 autocorrelation; 1 to n/4.
@@ -31,7 +34,7 @@ def carlstein_length(series: np.ndarray) -> int:
     return int(np.clip(np.ceil(length), 1, max(1, n // 4)))
 
 
-def block_bootstrap(blocks: Sequence[np.ndarray], statistic: Statistic, length: int = 1) -> np.ndarray:
+def block_bootstrap(blocks: Sequence[Doubles], statistic: Statistic, length: int = 1) -> Doubles:
     """A statistic's values on `RESAMPLES` resamples of whole blocks (Politis & Romano 1992).
 
     blocks: n arrays (rounds, ...) in order of time. A resample joins n of them, drawn in runs of `length` successive
@@ -48,7 +51,7 @@ def block_bootstrap(blocks: Sequence[np.ndarray], statistic: Statistic, length: 
     return values[~np.isnan(values)]
 
 
-def student_interval(estimate: float, resampled: np.ndarray, runs: float, confidence: float) -> tuple[float, float]:
+def student_interval(estimate: float, resampled: Doubles, runs: float, confidence: float) -> tuple[float, float]:
     """Estimate -/+ Student's t times the bootstrap's standard error, with one degree of freedom per run of blocks."""
     degrees = max(1.0, runs - 1)
     error = float(np.std(resampled, ddof=1)) * np.sqrt((degrees + 1) / degrees)

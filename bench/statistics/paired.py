@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 class Paired:
@@ -33,7 +33,7 @@ class Paired:
         return cls(mine, theirs, np.repeat(both, [len(times[block]) for block in both]))
 
 
-def seconds(name: str, values: ArrayLike) -> np.ndarray:
+def seconds(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """(rounds,) positive, finite seconds; ValueError by `name` for anything else."""
     array = np.asarray(values, float)
     if array.ndim != 1 or not len(array):
@@ -43,7 +43,7 @@ def seconds(name: str, values: ArrayLike) -> np.ndarray:
     return array
 
 
-def parallel(name: str, values: ArrayLike, times: np.ndarray) -> np.ndarray:
+def parallel(name: str, values: ArrayLike, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """An array as long as `times`; ValueError by `name` if it is not."""
     array = np.asarray(values)
     if array.shape != times.shape:
@@ -51,6 +51,6 @@ def parallel(name: str, values: ArrayLike, times: np.ndarray) -> np.ndarray:
     return array
 
 
-def by_block(series: np.ndarray, blocks: np.ndarray) -> list[np.ndarray]:
+def by_block(series: NDArray[np.float64], blocks: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """The rounds of each block, in the order in which the blocks first appear."""
     return [series[blocks == label] for label in dict.fromkeys(blocks.tolist())]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bootstrap import CONFIDENCE, block_bootstrap
 
@@ -45,7 +46,8 @@ def rate_difference(
     return Difference(points, float(low), float(high))
 
 
-def _points(resamples: np.ndarray) -> np.ndarray:
+def _points(resamples: NDArray[np.float64]) -> NDArray[np.float64]:
     """(resamples, files, 2), errors more and scored speech -> (resamples,); NaN without any speech."""
     delta, total = (resamples[..., i].sum(axis=1) for i in (0, 1))
-    return 100 * delta / np.where(total > 0, total, np.nan)
+    points: NDArray[np.float64] = 100 * delta / np.where(total > 0, total, np.nan)
+    return points

@@ -1,15 +1,14 @@
 """Trends: whether a latency grows while it is measured."""
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from .bootstrap import CONFIDENCE
 from .ratio import Ratio
 
 
-def drift(times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray | None = None) -> Ratio:
+def drift(times: ArrayLike, reference: ArrayLike | None = None) -> Ratio:
     """Latency at the end of a run relative to its beginning, by the Theil-Sen slope of the log times (Sen 1968).
 
     times: (rounds,) seconds in order. reference: (rounds,) of what ran beside it; given, the drift is that of their

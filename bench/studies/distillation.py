@@ -102,7 +102,8 @@ def _sweep(given: argparse.Namespace, scorer: Scorer, steps: int) -> float:
         ["lambda", "DER", "lowest cosine", "paper's DER"],
         [(f"{factor:g}", s.der, s.cosine, FACTORS.get(factor)) for factor, s in scores.items()],
     )
-    return min(scores, key=lambda factor: scores[factor].der or 0.0)
+    best: float = min(scores, key=lambda factor: scores[factor].der or 0.0)
+    return best
 
 
 def _checkpoints(given: argparse.Namespace, scorer: Scorer, factor: float, steps: int) -> tuple[str, Path]:
@@ -126,14 +127,14 @@ def _seconds(folder: Path) -> float:
 
     from variants.speech.data import read_speech
 
-    return sum(soundfile.info(clip.path).duration for clips in read_speech(folder).values() for clip in clips)
+    return sum(float(soundfile.info(clip.path).duration) for clips in read_speech(folder).values() for clip in clips)
 
 
 def _train(given: argparse.Namespace, way: list[str], steps: int) -> Path:
     """The folder of one run, trained (or its training finished) if its student is not there yet."""
     from variants.training.__main__ import main as train
 
-    out = given.out / f"{steps}{''.join(way)}"
+    out: Path = given.out / f"{steps}{''.join(way)}"
     if not (out / "student.safetensors").exists():
         options = ["--data", given.data, "--out", out, "--cache", given.cache or given.out, "--copies", given.copies]
         options += ["--teacher", given.embedding, "--steps", steps, "--epoch-steps", max(steps // 4, 1), "--keep"]

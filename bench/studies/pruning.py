@@ -105,7 +105,7 @@ def _train(given: argparse.Namespace, order: str, seed: int) -> Path:
     """The pruned model of one run, trained if it is not there yet."""
     from variants.training.__main__ import main as train
 
-    out = given.out / f"{given.share:g}-{given.steps}-{order}-{seed}"
+    out: Path = given.out / f"{given.share:g}-{given.steps}-{order}-{seed}"
     if not (out / "pruned.safetensors").exists():
         options = ["--data", given.data, "--out", out, "--cache", given.cache or given.out, "--copies", given.copies]
         options += ["--teacher", given.embedding, "--order", order, "--seed", seed, "--share", given.share]

@@ -15,6 +15,7 @@ from torch import nn
 import variants
 from bench.accuracy.der import lowest_cosine
 from variants import UserError
+from variants.arrays import Floats
 from variants.compressed.int8_static import Feeds, chunk_feeds, quantisable, quantise, row_feeds, sensitive
 from variants.exact.cached import CachedFront
 from variants.exact.row_graph import row_graph
@@ -53,14 +54,14 @@ def _network(given: argparse.Namespace) -> nn.Module:
     return model
 
 
-def mean_cosine(found: np.ndarray, reference: np.ndarray) -> float:
+def mean_cosine(found: Floats, reference: Floats) -> float:
     """Of all embeddings to those of the float model."""
     lengths = np.linalg.norm(found, axis=-1) * np.linalg.norm(reference, axis=-1)
     return float(np.mean(np.sum(found * reference, -1) / lengths))
 
 
 # What is told of the outputs (of int8, of float), by column.
-Effects = Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
+Effects = Mapping[str, Callable[[Floats, Floats], float]]
 COSINES: Effects = {"mean cosine": mean_cosine, "lowest cosine": lowest_cosine}
 SCORES: Effects = {
     "mean difference": lambda found, reference: float(np.abs(found - reference).mean()),
@@ -85,7 +86,7 @@ def table(path: Path, feeds: Feeds, notes: Mapping[str, str], effects: Effects) 
     return "\n".join(lines)
 
 
-def outputs(path: Path, feeds: Feeds) -> np.ndarray:
+def outputs(path: Path, feeds: Feeds) -> Floats:
     """(chunks, rows, ...) of all feeds."""
     model = session(path)
     return np.stack([model.run(None, dict(feed))[0] for feed in feeds])
