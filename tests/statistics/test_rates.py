@@ -85,3 +85,10 @@ def test_rates_have_no_unit_and_a_sign(seed: int, scale: float) -> None:
     assert rate_difference(scale * mine, scale * theirs, scale * totals) == found
     back = rate_difference(theirs, mine, totals)
     assert (back.points, back.low, back.high) == pytest.approx((-found.points, -found.high, -found.low), abs=1e-9)
+
+
+def test_resamples_without_speech_have_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 2000)
+    # 1 of 27 resamples is the silent file three times; the worst that has a rate is it twice with the file of 10 s
+    found = rate_difference([5.0, 3.0, 4.0], [0.0, 1.0, 2.0], [0.0, 10.0, 30.0])
+    assert found.high == pytest.approx(100 * (5 + 5 + 2) / 10)
