@@ -27,7 +27,7 @@ CODE = (  # of what results rest on
 PACKAGES = ("torch", "diart", "pyannote.audio", "pyannote.core", "pyannote.metrics", "onnxruntime")
 
 
-def digest(*parts: Any) -> str:
+def digest(*parts: object) -> str:
     """SHA-256 of bytes, or of the parts' representation."""
     state = hashlib.sha256()
     for part in parts:
@@ -36,7 +36,7 @@ def digest(*parts: Any) -> str:
     return state.hexdigest()
 
 
-def model_digest(model: Any) -> str | None:
+def model_digest(model: object) -> str | None:
     """SHA-256 of a model's structure and weights, or of its ONNX file; None for anything else."""
     if isinstance(model, nn.Module):
         buffer = io.BytesIO()

@@ -1,9 +1,9 @@
 """DER, label disagreement and embedding cosine of one file's output."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from pyannote.core import Annotation, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from bench.pipeline.diarize import Output, Segmented
@@ -46,13 +46,15 @@ class FileScore:
     turns: tuple[Turn, ...] = ()
 
 
-def turns(labels: Any) -> tuple[Turn, ...]:
-    """An Annotation as plain values in order of time, rounded to a millisecond."""
+def turns(labels: Annotation) -> tuple[Turn, ...]:
+    """Labels as plain values in order of time, rounded to a millisecond."""
     tracks = labels.itertracks(yield_label=True)
     return tuple(sorted((round(s.start, 3), round(s.end, 3), str(speaker)) for s, _, speaker in tracks))
 
 
-def components(reference: Any, hypothesis: Any, uem: Any, collar: float, skip_overlap: bool) -> Components:
+def components(
+    reference: Annotation, hypothesis: Annotation, uem: Timeline | None, collar: float, skip_overlap: bool
+) -> Components:
     """Error components by pyannote.metrics; `collar` is its full width in seconds, centred on each boundary."""
     metric = DiarizationErrorRate(collar=collar, skip_overlap=skip_overlap)
     detail = metric(reference, hypothesis, uem=uem, detailed=True)

@@ -1,10 +1,12 @@
 """Accuracy of all variants on the same files, from this run or from the cache."""
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import variants
 from bench.corpus import Recording
@@ -13,6 +15,11 @@ from bench.pipeline.staged import PipelineSettings
 
 from . import cache
 from .der import Accuracy, score
+
+if TYPE_CHECKING:
+    from diart.models import SegmentationModel
+
+    from variants.registry import Built
 
 Part = tuple[Recording, float | None]  # the seconds to use of it, None for all
 
@@ -29,10 +36,10 @@ class Task:
     parts: Sequence[Part]
     segmented: Callable[[str], list[Segmented]]
     settings: PipelineSettings
-    segmentation: Any
+    segmentation: SegmentationModel
     collar: float
     skip_overlap: bool
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, SegmentationModel] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 of all that results depend on besides the embedding models."""
@@ -60,7 +67,7 @@ def take(recordings: Sequence[Recording], seconds: float | None) -> list[Part]:
 
 
 def accuracy(
-    models: Mapping[str, Any], task: Task, folder: Path, progress: Callable[[float], None] = lambda done: None
+    models: Mapping[str, Built], task: Task, folder: Path, progress: Callable[[float], None] = lambda done: None
 ) -> dict[str, Accuracy]:
     """Accuracy of each model by variant name. The baseline must be among them, and stands in for absent parents."""
     common = task.digest()
@@ -90,7 +97,7 @@ def accuracy(
     return result
 
 
-def _identity(name: str, model: Any, segmentation: Any = None) -> str | None:
+def _identity(name: str, model: Built, segmentation: SegmentationModel | None = None) -> str | None:
     """Digest of what a model computes: its structure and weights, and the code of variants from elsewhere.
 
     The code of this project is part of every key; somebody's own variant may change `forward` alone.
@@ -104,12 +111,12 @@ def _identity(name: str, model: Any, segmentation: Any = None) -> str | None:
     return cache.digest(known, *(Path(inspect.getfile(v.build)).read_bytes() for v in foreign), name)
 
 
-def _parent(name: str, measured: Mapping[str, Any]) -> str:
+def _parent(name: str, measured: Collection[str]) -> str:
     parent = variants.get(name).parent
     return parent if parent in measured and parent is not None else "baseline"
 
 
-def _run(name: str, model: Any, task: Task) -> list[Output]:
+def _run(name: str, model: Built, task: Task) -> list[Output]:
     embedding, lean = variants.as_embedding_model(model), variants.get(name).segmentation is not None
     return [
         diarize(file, embed(file, embedding), task.settings, task.segmentation, embedding, lean)

@@ -1,17 +1,22 @@
 """Tune tau_active, rho_update and delta_new on recorded model outputs: one trial takes seconds."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.pipeline.diarize import Segmented, diarize, embed
 from bench.pipeline.staged import PipelineSettings
 
 from .der import Components, components, rate
 
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel, SegmentationModel
+
 
 def recorded_objective(
-    files: Sequence[Segmented], segmentation: Any, embedding: Any, settings: PipelineSettings
+    files: Sequence[Segmented], segmentation: SegmentationModel, embedding: EmbeddingModel, settings: PipelineSettings
 ) -> Callable[[PipelineSettings], float]:
     """A function from settings to DER over `files`, in points; the models run once, here.
 

@@ -1,8 +1,10 @@
 """What is timed: a variant's embedding call alone, and the full DIART pipeline around it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,12 +12,16 @@ from bench.pipeline.diarize import Segmented
 from bench.pipeline.oracle import OracleSegmentation
 from bench.pipeline.staged import PipelineSettings, StagedPipeline
 
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel, SegmentationModel
+    from pyannote.core import SlidingWindowFeature
+
 
 @dataclass(frozen=True)
 class Item:
     """One chunk, its samples (1, samples, 1) and its segmentation (1, frames, speakers)."""
 
-    chunk: Any
+    chunk: SlidingWindowFeature
     waveform: torch.Tensor
     segmentation: torch.Tensor
 
@@ -31,7 +37,7 @@ def items(segmented: Segmented) -> list[Item]:
 class ModelOnly:
     """DIART's `OverlapAwareSpeakerEmbedding` on a chunk, as the pipeline calls it."""
 
-    def __init__(self, embedding: Any) -> None:
+    def __init__(self, embedding: EmbeddingModel) -> None:
         from diart.blocks import OverlapAwareSpeakerEmbedding
 
         self.block = OverlapAwareSpeakerEmbedding(embedding, device=torch.device("cpu"))
@@ -48,7 +54,12 @@ class Pipeline:
     """The pipeline, from chunk in to labels out, reset at each file."""
 
     def __init__(
-        self, embedding: Any, segmentation: Any, settings: PipelineSettings, lean: bool = False, device: str = "cpu"
+        self,
+        embedding: EmbeddingModel,
+        segmentation: SegmentationModel,
+        settings: PipelineSettings,
+        lean: bool = False,
+        device: str = "cpu",
     ) -> None:
         self.staged = StagedPipeline(settings, segmentation, embedding, lean, device)
         self.oracle = segmentation.model if isinstance(segmentation.model, OracleSegmentation) else None

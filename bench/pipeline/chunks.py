@@ -1,19 +1,25 @@
 """The chunks that DIART's pipeline would receive from a file."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from variants.arrays import Floats
 
+if TYPE_CHECKING:
+    from diart import SpeakerDiarizationConfig
+    from pyannote.core import SlidingWindowFeature
+
 
 @dataclass(frozen=True)
 class Chunks:
-    """Successive chunks (SlidingWindowFeature, (samples, 1)) of one padded file, and its left padding in seconds."""
+    """Successive chunks (samples, 1) of one padded file, and its left padding in seconds."""
 
-    items: list[Any]
+    items: list[SlidingWindowFeature]
     padding: float
 
     def start(self, index: int) -> float:
@@ -21,12 +27,11 @@ class Chunks:
         return float(self.items[index].extent.start) - self.padding
 
 
-def stream_chunks(waveform: Floats, path: Path, config: Any) -> Chunks:
+def stream_chunks(waveform: Floats, path: Path, config: SpeakerDiarizationConfig) -> Chunks:
     """Cut `waveform` (1, samples), read from `path`, as `diart.inference.Benchmark` does.
 
-    config: a `diart.SpeakerDiarizationConfig`. DIART's padding lets the last `latency - step` seconds get labels;
-    its `FileAudioSource` (which cannot be imported without PortAudio) fills the last step with zeros; the sliding
-    window is DIART's own.
+    DIART's padding lets the last `latency - step` seconds get labels; its `FileAudioSource` (which cannot be imported
+    without PortAudio) fills the last step with zeros; the sliding window is DIART's own.
     """
     import rx
     from diart.operators import rearrange_audio_stream
@@ -37,7 +42,7 @@ def stream_chunks(waveform: Floats, path: Path, config: Any) -> Chunks:
     padded = np.pad(waveform, ((0, 0), (pad_left, pad_right)))
     padded = np.pad(padded, ((0, 0), (0, -padded.shape[1] % step)))
     blocks = (padded[:, first : first + step] for first in range(0, padded.shape[1], step))
-    items: list[Any] = []
+    items: list[SlidingWindowFeature] = []
     windows = rearrange_audio_stream(config.duration, config.step, rate)
     rx.from_iterable(blocks).pipe(windows).subscribe(items.append)
     return Chunks(items, float(left))

@@ -1,10 +1,12 @@
 """A whole file through the stock pipeline, with the segmentation shared by all variants and embeddings in batches."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from pyannote.core import Segment, Timeline
+from pyannote.core import Annotation, Segment, Timeline
 
 from bench.corpus import Recording
 from variants.arrays import Floats
@@ -12,6 +14,9 @@ from variants.arrays import Floats
 from .chunks import Chunks, stream_chunks
 from .oracle import OracleSegmentation
 from .staged import PipelineSettings, diart_config, diart_pipeline
+
+if TYPE_CHECKING:
+    from diart.models import EmbeddingModel, SegmentationModel
 
 BATCH = 32  # as diart.inference.Benchmark
 
@@ -36,12 +41,12 @@ class Output:
     """What the pipeline made of one file: embeddings (chunks, speakers, dim), labels per chunk and over all."""
 
     embeddings: Floats
-    by_chunk: list[Any]
-    labels: Any
+    by_chunk: list[Annotation]
+    labels: Annotation
 
 
 def segment(
-    recording: Recording, settings: PipelineSettings, segmentation: Any, seconds: float | None = None
+    recording: Recording, settings: PipelineSettings, segmentation: SegmentationModel, seconds: float | None = None
 ) -> Segmented:
     """Cut a recording (its first `seconds`) into chunks and segment them once, for every variant."""
     from diart.blocks import SpeakerSegmentation
@@ -66,7 +71,7 @@ def segment(
     return Segmented(recording, scored, chunks, waveforms, torch.cat(parts))
 
 
-def embed(segmented: Segmented, embedding: Any) -> torch.Tensor:
+def embed(segmented: Segmented, embedding: EmbeddingModel) -> torch.Tensor:
     """DIART's overlap-aware embeddings of every chunk, (chunks, speakers, dim), unit norm."""
     from diart.blocks import OverlapAwareSpeakerEmbedding
 
@@ -82,8 +87,8 @@ def diarize(
     segmented: Segmented,
     embeddings: torch.Tensor,
     settings: PipelineSettings,
-    segmentation: Any,
-    embedding: Any,
+    segmentation: SegmentationModel,
+    embedding: EmbeddingModel,
     lean: bool = False,
 ) -> Output:
     """Run the pipeline over a file, its two models replaced by what they have already computed."""

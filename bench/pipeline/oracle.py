@@ -1,10 +1,10 @@
 """Oracle segmentation: the reference itself in place of a segmentation model, which isolates the embedding."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
+from pyannote.core import Annotation
 
 from variants.arrays import Floats
 
@@ -24,7 +24,7 @@ class OracleSegmentation:
         self._starts: list[float] = []
         self._columns = LOCAL_SPEAKERS
 
-    def reference(self, annotation: Any, starts: Sequence[float]) -> None:
+    def reference(self, annotation: Annotation, starts: Sequence[float]) -> None:
         """Take a new file's reference; `starts` are all of its chunks' start times (file time, seconds)."""
         self._speakers = [
             np.array([(s.start, s.end) for s in annotation.label_timeline(label)]) for label in annotation.labels()

@@ -1,12 +1,19 @@
 """The DIART pipeline: its configuration, DIART's recommended presets, and a stage ledger around its blocks."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from variants.errors import UserError
 from variants.exact.blocks import lean as lean_blocks
+
+if TYPE_CHECKING:
+    from diart import SpeakerDiarization, SpeakerDiarizationConfig
+    from diart.models import EmbeddingModel, SegmentationModel
+    from pyannote.core import Annotation, SlidingWindowFeature
 
 # tau_active, rho_update, delta_new as DIART's README recommends them by corpus; the paper used those for DIHARD III.
 # "bundled" is what `python -m bench tune --corpus embedded-dev` found for the bundled models.
@@ -37,7 +44,9 @@ class PipelineSettings:
             )
 
 
-def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any, device: str = "cpu") -> Any:
+def diart_config(
+    settings: PipelineSettings, segmentation: SegmentationModel, embedding: EmbeddingModel, device: str = "cpu"
+) -> SpeakerDiarizationConfig:
     """DIART's own configuration object for these settings."""
     import torch
     from diart import SpeakerDiarizationConfig
@@ -56,8 +65,12 @@ def diart_config(settings: PipelineSettings, segmentation: Any, embedding: Any, 
 
 
 def diart_pipeline(
-    settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False, device: str = "cpu"
-) -> Any:
+    settings: PipelineSettings,
+    segmentation: SegmentationModel,
+    embedding: EmbeddingModel,
+    lean: bool = False,
+    device: str = "cpu",
+) -> SpeakerDiarization:
     """A stock `diart.SpeakerDiarization`, or one with the blocks of `variants.exact.blocks`."""
     from diart import SpeakerDiarization
 
@@ -69,7 +82,12 @@ class StagedPipeline:
     """A DIART pipeline with a stop-watch around its segmentation and its embedding block."""
 
     def __init__(
-        self, settings: PipelineSettings, segmentation: Any, embedding: Any, lean: bool = False, device: str = "cpu"
+        self,
+        settings: PipelineSettings,
+        segmentation: SegmentationModel,
+        embedding: EmbeddingModel,
+        lean: bool = False,
+        device: str = "cpu",
     ) -> None:
         self.pipeline = diart_pipeline(settings, segmentation, embedding, lean, device)
         self._spent: dict[str, float] = {}
@@ -90,8 +108,8 @@ class StagedPipeline:
         self.pipeline.reset()
         self.pipeline.set_timestamp_shift(shift)
 
-    def __call__(self, chunk: Any) -> tuple[Any, dict[str, float]]:
-        """One chunk in, its labels (an Annotation) out, with the seconds of each stage; they sum to the whole."""
+    def __call__(self, chunk: SlidingWindowFeature) -> tuple[Annotation, dict[str, float]]:
+        """One chunk in, its labels out, with the seconds of each stage; they sum to the whole."""
         start = time.perf_counter()
         ((labels, _),) = self.pipeline([chunk])
         whole = time.perf_counter() - start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import variants
 from bench.latency.results import TWIN
@@ -16,13 +16,13 @@ from variants.loading import load
 from .options import ModelOptions
 
 if TYPE_CHECKING:
-    from diart.models import EmbeddingModel, SegmentationModel
+    from diart.models import SegmentationModel
     from torch import nn
 
-    Model: TypeAlias = nn.Module | EmbeddingModel
+    from variants.registry import Built
 
 
-class Models(Mapping[str, "Model"]):
+class Models(Mapping[str, "Built"]):
     """Those of the `wanted` variants that can be built here, by name, once they are asked for.
 
     skipped: cannot run here, and why. broken: should run here but raised. duration: of a chunk, in seconds.
@@ -33,7 +33,7 @@ class Models(Mapping[str, "Model"]):
         self.skipped: dict[str, str] = {}
         self.broken: dict[str, str] = {}
 
-    def __getitem__(self, name: str) -> Model:
+    def __getitem__(self, name: str) -> Built:
         return self._built[0][name]
 
     def __iter__(self) -> Iterator[str]:
@@ -79,7 +79,7 @@ class Models(Mapping[str, "Model"]):
         _ = self.root, self.segmentation, self._built
 
     @cached_property
-    def _built(self) -> tuple[dict[str, Model], dict[str, SegmentationModel]]:
+    def _built(self) -> tuple[dict[str, Built], dict[str, SegmentationModel]]:
         """Every variant's embedding model, and those segmentation models that are not the stock one."""
         root, built = self.root, {}
         for name in self.wanted:

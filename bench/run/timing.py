@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -22,7 +22,7 @@ from .models import Models
 from .options import TimingOptions
 
 if TYPE_CHECKING:
-    from .models import Model
+    from variants.registry import Built
 
 ROWS, FRAMES = 3, 293  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
 
@@ -52,7 +52,7 @@ class Timing:
         self.memory: dict[str, float | None] = {}  # peak of each variant in MiB
         self.floors: dict[str, Floor] = {}  # of each variant's embedding call, where it is known
 
-    def subject(self, kind: KindName, name: str, model: Model | None = None) -> ModelOnly | Pipeline:
+    def subject(self, kind: KindName, name: str, model: Built | None = None) -> ModelOnly | Pipeline:
         """What is timed for one variant and kind; `model` in place of the run's own of that variant."""
         embedding = variants.as_embedding_model(self.models[name] if model is None else model)
         if kind == "model-only":
@@ -91,7 +91,7 @@ class Timing:
         """Find the peak memory of each variant."""
         waveform, weights = torch.zeros(ROWS, 1, round(self.corpus.settings.duration * 16000)), torch.ones(ROWS, FRAMES)
 
-        def make(name: str) -> Callable[[], Any]:
+        def make(name: str) -> Callable[[], torch.Tensor]:
             embedding = variants.as_embedding_model(variants.build(name, self.models.root)).eval()
             return lambda: embedding(waveform, weights)
 

@@ -1,0 +1,64 @@
+"""The command line as a run's options, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.latency.kinds import KINDS, kind_of
+from bench.pipeline.staged import PRESETS
+from bench.run.options import Options
+from variants import UserError
+
+Make = Callable[..., Options]
+
+
+def test_each_option_goes_to_its_subject(options: Make) -> None:
+    one = "--embedding e.ckpt --segmentation-variant segmentation-onnx --trust-checkpoint --corpus talks --files a,,b "
+    other = "--accuracy full --collar 0.5 --skip-overlap --threads 2 --budget 7 --seed 3 --chunk 4 --step 1 --latency 2"
+    made = options(*(one + other).split())
+    assert vars(made.models) == {
+        "embedding": "e.ckpt", "segmentation": "bundled", "segmentation_variant": "segmentation-onnx", "trust": True
+    }  # fmt: skip
+    assert (made.corpus.folder, made.corpus.files) == (Path("talks"), ("a", "b"))
+    assert vars(made.scoring) == {"extent": "full", "collar": 0.5, "skip_overlap": True}
+    assert vars(made.timing) == {"threads": 2, "budget": 7, "seed": 3}
+    assert (made.pipeline.duration, made.pipeline.step, made.pipeline.latency) == (4, 1, 2)
+    assert options().corpus.files is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), PRESETS["bundled"]),
+        (("--segmentation", "oracle"), PRESETS["bundled"]),
+        (("--embedding", "e.ckpt"), PRESETS["dihard3"]),  # the thresholds of the bundled models fit no others
+        (("--segmentation", "s.ckpt"), PRESETS["dihard3"]),
+        (("--segmentation", "s.ckpt", "--preset", "ami"), PRESETS["ami"]),
+        (("--preset", "ami", "--tau", "0", "--delta", "1.5"), (0, PRESETS["ami"][1], 1.5)),
+    ],
+)
+def test_thresholds(options: Make, arguments: tuple[str, ...], expected: tuple[float, ...]) -> None:
+    settings = options(*arguments).pipeline
+    assert (settings.tau, settings.rho, settings.delta) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--collar -0.1", "--collar and --budget must not be negative"),
+        ("--budget -1", "--collar and --budget must not be negative"),
+        ("--segmentation-variant distilled", "unknown variant 'distilled'; known are: segmentation"),
+        ("--segmentation oracle --segmentation-variant segmentation-onnx", "an oracle is no model"),
+        ("--step 0", "0 < step"),
+    ],
+)
+def test_nonsense_is_refused(options: Make, arguments: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        options(*arguments.split())
+
+
+def test_a_benchmark_is_named_by_its_kind() -> None:
+    assert [kind_of(f"bench_{kind.replace('-', '_')}") for kind in KINDS] == ["model-only", "pipeline"]
+    with pytest.raises(UserError, match="test_mine"):
+        kind_of("test_mine")
