@@ -39,7 +39,8 @@ class Scores:
         """What DER is computed on."""
         if not self.wanted:
             return []
-        return scoring.take(self.corpus.recordings, QUICK_SECONDS if self.options.extent == "quick" else None)
+        seconds = QUICK_SECONDS if self.options.extent == "quick" else None
+        return scoring.take(self.corpus.recordings, seconds, scored=True)
 
     @property
     def references(self) -> dict[str, tuple[Turn, ...]]:
