@@ -6,6 +6,7 @@ import codecs
 import math
 import unicodedata
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ OTHER_TYPES = frozenset(
     ("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER")
 ) | frozenset(("EDIT", "IP", "SU", "CB", "A/P", "SPKR-INFO"))
 LARGEST = 1 << 27  # bytes
+LONGEST = 1e9  # seconds; far above, floating point loses the durations
 SHORTEST = 1e-6  # seconds: what pyannote.core takes for a segment of no length
 
 
@@ -51,10 +53,11 @@ def rttm_lines(uri: str, turns: Iterable[Turn]) -> str:
 
 def merged(turns: Iterable[Turn]) -> tuple[list[Turn], int]:
     """Turns by time in which nobody speaks twice at once, and how many of them went into another."""
+    by_time = attrgetter("start", "end")
     kept: list[Turn] = []
     last: dict[str, int] = {}
     gone = 0
-    for turn in sorted(turns, key=lambda turn: (turn.start, turn.end)):
+    for turn in sorted(turns, key=by_time):
         i = last.get(turn.speaker)
         if i is not None and turn.start < kept[i].end - SHORTEST:
             kept[i] = Turn(turn.speaker, kept[i].start, max(kept[i].end, turn.end))
@@ -62,7 +65,7 @@ def merged(turns: Iterable[Turn]) -> tuple[list[Turn], int]:
         else:
             last[turn.speaker] = len(kept)
             kept.append(turn)
-    return kept, gone
+    return sorted(kept, key=by_time), gone
 
 
 def plain(name: str) -> str:
@@ -97,8 +100,8 @@ def _seconds(text: str, what: str) -> float:
         value = float(text) if text.isascii() and "_" not in text else math.nan  # Python reads 1_0 as ten
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise _BadTimeError(f"{what} {text[:20]!r} is not a number of seconds of at least 0")
+    if not 0 <= value <= LONGEST:
+        raise _BadTimeError(f"{what} {text[:20]!r} is not a number of seconds from 0 to {LONGEST:g}")
     return value
 
 

@@ -47,6 +47,7 @@ def one_line(error: CorpusError, path: Path) -> None:
 @settings(deadline=None)
 @given(data=content(rttm_line))
 @example(data=b"SPEAKER a 1 1e308 1e308 <NA> <NA> x <NA> <NA>")
+@example(data=b"SPEAKER a 1 9007199254740992 1 <NA> <NA> x <NA> <NA>")
 @example(data=b"SPEAKER a 1 1 1e-9 <NA> <NA> x <NA> <NA>")
 @example(data=b"SPEAKER \xf0\x90\x80\x80 1 1 x <NA> <NA> x <NA> <NA>")
 def test_rttm(folder: Path, data: bytes) -> None:
@@ -91,6 +92,7 @@ turns = st.lists(
 
 @settings(deadline=None)
 @given(turns=turns)
+@example(turns=[Turn("a", 0, 1), Turn("a", 0, 2), Turn("b", 0, 1)])
 def test_merging_keeps_who_speaks_when(turns: list[Turn]) -> None:
     def seconds(turns: list[Turn]) -> set[tuple[str, int]]:
         return {(turn.speaker, second) for turn in turns for second in range(int(turn.start), int(turn.end))}
