@@ -9,13 +9,16 @@ PY := $(VENV)/bin/python
 HASH := $(shell (cat pyproject.toml constraints.txt; pwd) | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 STAMP := $(VENV)/.installed-$(HASH)
 
-.PHONY: bench test check setup clean
+.PHONY: bench test fuzz check setup clean
 
 bench: setup
 	$(PY) -m pytest bench $(ARGS)
 
 test: setup
 	$(PY) -m pytest tests -n 2 --dist loadfile $(ARGS)
+
+fuzz: setup # a few minutes; the tests' own examples are few
+	$(PY) -m pytest tests -m fuzz --hypothesis-profile=fuzz $(ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -61,8 +61,10 @@ def score(given: argparse.Namespace) -> None:
     run = _run(given)
     _ = run.scores.accuracy
     findings = run.findings()
-    console = Console(width=WIDTH)
+    console = Console(width=WIDTH, markup=False, emoji=False)  # names of files are no markup
     console.print(accuracy_table(findings), file_table(findings), caption(findings), *notes(findings), sep="\n")
+    if run.scores.accuracy["baseline"].der is None:
+        raise UserError(f"no DER was scored: {run.scores.unjudged or 'collar, overlap and UEM leave no speech'}")
 
 
 def best_thresholds(given: argparse.Namespace) -> None:

@@ -100,6 +100,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             run = Run(parse(session.config.getoption), names, folder, _progress(session.config))
             if timed or not hasattr(session.config, "workerinput"):  # pytest-xdist: another process may score
                 run.prepare(timed)
+                if run.options.scoring.extent == "full" and run.scores.unjudged:
+                    raise UserError(f"--accuracy full: {run.scores.unjudged}; or leave it out")
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     session.config.stash[RUN] = run
@@ -152,7 +154,7 @@ def scored(request: pytest.FixtureRequest, variant: variants.Variant) -> "Run":
     if run.options.scoring.extent == "off":
         pytest.skip("--accuracy off")
     if not run.scores.wanted:
-        pytest.skip("the segmentation has random weights: DER means nothing")
+        pytest.fail(f"{run.scores.unjudged}; use --accuracy off", pytrace=False)
     _need(run, variant.name)
     with _without_warnings():
         _ = run.scores.accuracy

@@ -12,6 +12,7 @@ import pyannote.audio.models.segmentation  # noqa: F401
 import pytest
 import soundfile
 import torch
+from hypothesis import settings
 from pyannote.core import Annotation, Segment
 
 from bench.corpus import Recording, sample
@@ -27,6 +28,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.ge
 # What a test runs is no part of that; pytest-benchmark would disable its benchmarks.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.pop("PYTEST_XDIST_WORKER_COUNT", 1))))
+
+settings.register_profile("fuzz", max_examples=3000, deadline=None)  # `make fuzz`; else Hypothesis' own 100
 
 BEGIN, SECONDS = 6.5, 10.1  # of pyannote's sample: both of its speakers talk in it, and overlap
 

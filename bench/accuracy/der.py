@@ -106,9 +106,9 @@ class Accuracy:
 
     @property
     def der(self) -> float | None:
-        """DER over all files with a reference, in points; None if there is none."""
+        """DER over all files with a reference, in points; None if they hold no scored speech."""
         scored = [f.der for f in self.files if f.der is not None]
-        return rate(scored) if scored else None
+        return rate(scored) if any(c.total for c in scored) else None
 
     @property
     def disagreement(self) -> float:
@@ -132,13 +132,13 @@ class Accuracy:
         return 100 * sum(getattr(c, kind) for c in scored) / total if total else None
 
     def increase_over(self, other: "Accuracy") -> Difference | None:
-        """DER increase over another variant on the same files, in points; None without references."""
+        """DER increase over another variant on the same files, in points; None without scored speech."""
         pairs = [
             (mine.der, theirs.der)
             for mine, theirs in zip(self.files, other.files, strict=True)
             if mine.der is not None and theirs.der is not None
         ]
-        if not pairs:
+        if not any(mine.total for mine, _ in pairs):
             return None
         return rate_difference(
             [mine.error for mine, _ in pairs],

@@ -29,10 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _describe(options: argparse.Namespace) -> None:
     if options.folder is None:
+        if options.rttm or options.uem:
+            raise CorpusError("--rttm and --uem need a folder of audio")
         parts = [(f"embedded, {split}", embedded(split)) for split in SPLITS]
     else:
-        recordings, problems = load_corpus(options.folder)
+        recordings, problems = load_corpus(options.folder, rttm=options.rttm, uem=options.uem)
+        problems += [f"{recording.name}: {note}" for recording in recordings for note in recording.notes]
         print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+        if not recordings:
+            raise CorpusError(f"{options.folder}: no recording is left")
         parts = [(str(options.folder), recordings)]
     for title, recordings in parts:
         print(f"### {title}\n\n{recording_table(recordings)}\n\n{voice_table(recordings)}\n")
@@ -79,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("describe", help="tables of a corpus: the embedded one, or a folder's")
     command.add_argument("folder", nargs="?", type=Path)
+    command.add_argument("--rttm", type=Path, metavar="FILE|DIR", help="RTTM to use (default: those in the folder)")
+    command.add_argument("--uem", type=Path, metavar="FILE|DIR", help="UEM to use (default: those in the folder)")
     command.set_defaults(run=_describe)
 
     command = commands.add_parser("simulate", help="conversations from single-speaker speech")

@@ -9,17 +9,25 @@ from . import CorpusError, Recording, default_corpus, embedded, load_corpus, sam
 BUILTIN = {"embedded-dev": lambda: embedded("dev"), "embedded-test": lambda: embedded("test"), "sample": sample}
 
 
-def choose(corpus: Path | None, files: tuple[str, ...] | None, shortest: float) -> tuple[list[Recording], list[str]]:
-    """Recordings for `--corpus` and `--files`, and what is wrong with those left out.
+def choose(
+    corpus: Path | None,
+    files: tuple[str, ...] | None,
+    shortest: float,
+    rttm: Path | None = None,
+    uem: Path | None = None,
+) -> tuple[list[Recording], list[str]]:
+    """Recordings for `--corpus`, `--files`, `--rttm` and `--uem`, and what is wrong with those left out.
 
     shortest: seconds that a folder's recording must last. Raises UserError, one line, if nothing can be read.
     """
+    builtin = default_corpus if corpus is None else BUILTIN.get(str(corpus))
     try:
-        if corpus is None:
-            return _pick(default_corpus(), files), []
-        if str(corpus) in BUILTIN:
-            return _pick(BUILTIN[str(corpus)](), files), []
-        return load_corpus(corpus, files, shortest=shortest)
+        if builtin is None:
+            assert corpus is not None
+            return load_corpus(corpus, files, rttm, uem, shortest)
+        if rttm or uem:
+            raise UserError("--rttm and --uem need --corpus DIR: the built-in corpora have their own labels")
+        return _pick(builtin(), files), []
     except CorpusError as error:
         raise UserError(str(error)) from None
 

@@ -38,12 +38,12 @@ def recording_table(recordings: Sequence[Recording]) -> str:
     ]
     for recording in recordings:
         if recording.reference is None:
-            rows.append(f"| {recording.name} | {recording.duration:.1f} | no reference | | | |")
+            rows.append(f"| {_cell(recording.name)} | {recording.duration:.1f} | no reference | | | |")
             continue
         speakers, active = activity(recording)
         turns, speech = len(recording.reference), 100 * active.any(axis=1).mean()
         rows.append(
-            f"| {recording.name} | {recording.duration:.1f} | {len(speakers)} ({', '.join(speakers)}) "
+            f"| {_cell(recording.name)} | {recording.duration:.1f} | {len(speakers)} ({_cell(', '.join(speakers))}) "
             f"| {turns} | {speech:.0f} | {100 * overlap_share(recording):.1f} |"
         )
     return "\n".join(rows)
@@ -64,7 +64,7 @@ def voice_table(recordings: Sequence[Recording]) -> str:
     rows = ["| speaker | seconds alone | pitch (Hz) | centroid (Hz) |", "|---|---:|---:|---:|"]
     for speaker, parts in sorted(alone.items()):
         voice = np.concatenate(parts)
-        rows.append(f"| {speaker} | {len(voice) / 16000:.0f} | {pitch(voice):.0f} | {centroid(voice):.0f} |")
+        rows.append(f"| {_cell(speaker)} | {len(voice) / 16000:.0f} | {pitch(voice):.0f} | {centroid(voice):.0f} |")
     return "\n".join(rows)
 
 
@@ -86,6 +86,10 @@ def centroid(samples: Floats, rate: int = 16000) -> float:
     """Mean frequency (Hz) of the power spectrum."""
     power = np.abs(np.fft.rfft(samples)) ** 2
     return float(np.sum(power * np.fft.rfftfreq(len(samples), 1 / rate)) / max(power.sum(), 1e-12))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _resampled(samples: Floats, rate: int) -> Floats:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from variants.speech.simulate import Turn
 
-from .labels import read_rttm, read_uem
-from .recording import CHUNK, CorpusError, Recording, probe
+from .labels import SHORTEST, merged, plain, read_rttm, read_uem
+from .recording import AUDIO, CHUNK, CorpusError, Recording, probe
+from .walk import mode, printable, walk
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation, Timeline
 
-AUDIO = frozenset((".wav", ".flac", ".ogg"))
 OTHER_AUDIO = frozenset((".mp3", ".m4a", ".aac", ".mp4", ".opus", ".wma", ".aiff", ".sph"))
 NO_REFERENCE = "no reference: latency and label disagreement only"
+BEYOND = 0.1  # seconds that labels may reach past the audio unsaid: as much as rounding and codecs do
 Row = TypeVar("Row")
 
 
@@ -35,27 +38,25 @@ def load_corpus(
     `ES2002a.Mix-Headset`). `files` selects names, in that order. Raises CorpusError where nothing can go on:
     no such folder, no audio in it, unknown name in `files`, no such `rttm` or `uem`.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such folder")
-    found = _files(folder)
-    problems = [
-        f"{path}: left out, {path.suffix} is not read; convert it to wav, flac or ogg"
-        for path in found
-        if path.suffix.lower() in OTHER_AUDIO
-    ]
+    folder = _expanded(folder)
+    if not stat.S_ISDIR(mode(folder)):
+        raise CorpusError(f"{printable(folder)}: {'is no folder' if mode(folder) else 'no such folder'}")
+    found, problems = walk(folder, AUDIO | OTHER_AUDIO | {".rttm", ".uem"})
     audio: dict[str, Path] = {}
     for path in found:
-        if path.suffix.lower() in AUDIO and audio.setdefault(path.stem, path) != path:
-            problems.append(f"{path}: left out, {audio[path.stem]} has the same name")
+        if path.suffix.lower() in OTHER_AUDIO:
+            problems.append(f"{path}: left out, {path.suffix} is not read; convert it to wav, flac or ogg")
+        elif path.suffix.lower() in AUDIO and audio.setdefault(plain(path.name), path) != path:
+            problems.append(f"{path}: left out, {audio[plain(path.name)]} has the same name")
     if not audio:
-        raise CorpusError(f"{folder}: no audio (wav, flac or ogg) in it")
+        raise CorpusError("; ".join([f"{folder}: no audio (wav, flac or ogg) in it", *problems]))
+    files = None if files is None else [plain(name) for name in files]
     unknown = [name for name in files or () if name not in audio]
     if unknown:
         raise CorpusError(f"{folder}: no recording named {', '.join(unknown)}; known: {', '.join(audio)}")
 
-    turns = _Labels(_label_files(rttm, found, ".rttm"), read_rttm)
-    regions = _Labels(_label_files(uem, found, ".uem"), read_uem)
+    turns = _Labels(_label_files(rttm, found, ".rttm", problems), read_rttm, "--rttm")
+    regions = _Labels(_label_files(uem, found, ".uem", problems), read_uem, "--uem")
     recordings = []
     for name in files or audio:
         try:
@@ -78,63 +79,70 @@ def _recording(
     if scored and not uem:
         raise CorpusError(f"{scored[0]}: no region of it lies within {path} ({duration:.2f} s)")
     spoken = turns.find(path)
-    reference = _annotation(name, spoken[1]) if spoken else None
-    if spoken and reference is not None:
-        inside = reference.crop(uem or _timeline(name, [(0.0, duration)], duration))
-        if not inside.labels():
-            raise CorpusError(f"{spoken[0]}: no speaker within {'the UEM of ' if uem else ''}{path}")
-        late = sum(turn.start >= duration for turn in spoken[1])
-        notes += (f"{late} turns begin after the end of the audio",) if late else ()
-    return Recording(name, path, reference, uem, duration, notes + (() if spoken else (NO_REFERENCE,)))
+    if spoken is None:
+        return Recording(name, path, None, uem, duration, (*notes, NO_REFERENCE))
+    inside = [Turn(t.speaker, t.start, min(t.end, duration)) for t in spoken[1] if t.start < duration - SHORTEST]
+    kept, gone = merged(inside)
+    reference = _annotation(name, kept)
+    if not reference.crop(uem or _timeline(name, [(0.0, duration)], duration)).labels():
+        raise CorpusError(f"{spoken[0]}: no speaker within {'the UEM of ' if uem else ''}{path}")
+    if gone:
+        notes += (f"{gone} turns overlap or repeat another of the same speaker: merged",)
+    if (beyond := max(turn.end for turn in spoken[1]) - duration) > BEYOND:
+        notes += (f"labels reach {beyond:.5g} s past the end of the audio ({duration:.1f} s): scored within it",)
+    return Recording(name, path, reference, uem, duration, notes)
 
 
 class _Labels(Generic[Row]):
-    """Label files of one kind, each read once, and the search for those of a recording."""
+    """Label files of one kind, each read once, and the search for those of a recording; `option` names others."""
 
-    def __init__(self, paths: Iterable[Path], read: Callable[[Path], dict[str, list[Row]]]) -> None:
-        self.tables: dict[Path, dict[str, list[Row]]] = {}
-        self.broken: dict[Path, str] = {}
+    def __init__(self, paths: Iterable[Path], read: Callable[[Path], dict[str, list[Row] | str]], option: str) -> None:
+        self.option = option
+        self.tables: dict[Path, dict[str, list[Row] | str]] = {}
         for path in paths:
             try:
                 self.tables[path] = read(path)
             except CorpusError as error:
-                self.broken[path] = str(error)
+                self.tables[path] = {plain(path.stem): str(error)}
 
     def find(self, audio: Path) -> tuple[Path, list[Row]] | None:
-        """The file and rows of an audio file; CorpusError if that file is broken or several disagree."""
-        for name in _aliases(audio.stem):
-            for path, error in self.broken.items():
-                if path.stem == name:
-                    raise CorpusError(f"{error}; {audio.name} is left out")
+        """The file and rows of an audio file; CorpusError if they are malformed or several files disagree."""
+        for name in _aliases(plain(audio.name)):
             hits = {path: table[name] for path, table in self.tables.items() if name in table}
-            for (
-                path,
-                table,
-            ) in self.tables.items():  # a file of its name about one recording, whatever the uri
-                if path.stem == name and len(table) == 1:
+            for path, table in self.tables.items():  # a file of its name about one recording, whatever the uri
+                if plain(path.stem) == name and len(table) == 1:
                     hits.setdefault(path, next(iter(table.values())))
             # AMI's usual setup has two references per meeting; "only_words" is the one pyannote scores.
             beside = [path for path in hits if path.parent == audio.parent]
             chosen = beside or [path for path in hits if "only_words" in path.parts] or list(hits)
+            for fault in (rows for path in chosen if isinstance(rows := hits[path], str)):
+                raise CorpusError(f"{fault}; {audio.name} is left out")
             if any(hits[path] != hits[chosen[0]] for path in chosen):
                 listed = " and ".join(map(str, chosen[:2]))
-                raise CorpusError(f"{audio}: {listed} disagree about it; name one as the RTTM or UEM to use")
+                raise CorpusError(f"{audio}: {listed} disagree about it; name the one to use by {self.option}")
             if chosen:
-                return chosen[0], hits[chosen[0]]
+                rows = hits[chosen[0]]
+                assert not isinstance(rows, str)
+                return chosen[0], rows
         return None
 
     def broken_elsewhere(self, audio: Mapping[str, Path]) -> list[str]:
-        """Errors of files that belong to no recording by name."""
+        """What is wrong with labels that belong to no recording by name."""
         known = {alias for name in audio for alias in _aliases(name)}
-        return [error for path, error in self.broken.items() if path.stem not in known]
+        found: dict[str, None] = {}
+        for path, table in self.tables.items():
+            faults = {uri: rows for uri, rows in table.items() if isinstance(rows, str)}
+            told = {fault for uri, fault in faults.items() if {uri, plain(path.stem)} & known}
+            found |= dict.fromkeys(fault for fault in faults.values() if fault not in told)
+        return list(found)
 
     def without_audio(self, audio: Mapping[str, Path]) -> list[str]:
         """Files, or uris of a file about several, that no audio answers to."""
         known = {alias for name in audio for alias in _aliases(name)}
         missing = []
         for path, table in self.tables.items():
-            lost = [uri for uri in table if uri not in known]
-            if len(lost) == len(table) == 1 and path.stem not in known:
+            lost = [uri for uri, rows in table.items() if uri not in known and not isinstance(rows, str)]
+            if len(lost) == len(table) == 1 and plain(path.stem) not in known:
                 missing.append(str(path))
             elif len(table) > 1:
                 missing += [f"{uri} (in {path})" for uri in lost]
@@ -145,18 +153,23 @@ def _aliases(stem: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((stem, stem.split(".")[0])))
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+def _expanded(path: Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for a user that there is not
 
 
-def _label_files(option: Path | None, found: list[Path], suffix: str) -> list[Path]:
+def _label_files(option: Path | None, found: list[Path], suffix: str, problems: list[str]) -> list[Path]:
     if option is None:
         return [path for path in found if path.suffix.lower() == suffix]
-    option = Path(option).expanduser()
-    if option.is_dir():
-        return [path for path in _files(option) if path.suffix.lower() == suffix]
-    if not option.is_file():
-        raise CorpusError(f"{option}: no such file or folder")
+    option = _expanded(option)
+    kind = mode(option)
+    if stat.S_ISDIR(kind):
+        below, faults = walk(option, {suffix})
+        problems += faults
+        if not below:
+            raise CorpusError("; ".join([f"{option}: no {suffix[1:]} in it", *faults]))
+        return below
+    if not stat.S_ISREG(kind):
+        raise CorpusError(f"{printable(option)}: {'no regular file' if kind else 'no such file or folder'}")
     return [option]
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +19,16 @@ from variants.errors import UserError
 if TYPE_CHECKING:
     from pyannote.core import Annotation, Timeline
 
+AUDIO = frozenset((".wav", ".flac", ".ogg"))
 SAMPLE_RATE = 16000
 CHUNK = 5.0  # seconds: DIART's pipeline sees nothing shorter
+UNKNOWN = (1 << 63) - 1  # frames, by libsndfile, of a FLAC file whose header leaves them open
+STREAMED = 0x7FFFF000  # bytes from which on a WAV header means "until the end"
+SLOWEST = 1000  # Hz: below, a damaged header rather than speech
+LARGEST_KERNEL = (
+    1 << 26
+)  # taps of torchaudio's resampling, whose number grows with both rates: 2 GiB while they are made
+REWRITE = "write it anew, such as by `ffmpeg -i OLD NEW`"
 
 
 class CorpusError(UserError):
@@ -52,24 +64,67 @@ def probe(path: Path, shortest: float = CHUNK) -> tuple[float, tuple[str, ...]]:
 
     Integer PCM in WAV can hold neither damage nor NaN, so only its header is read; all else is decoded once.
     """
-    try:
-        with soundfile.SoundFile(path) as audio:
-            rate, channels, frames = audio.samplerate, audio.channels, audio.frames
-            if not (audio.format in ("WAV", "WAVEX") and audio.subtype.startswith("PCM")):
-                for block in audio.blocks(blocksize=1 << 18, dtype="float32"):
-                    if not np.isfinite(block).all():
-                        raise CorpusError(f"{path}: NaN or infinite samples")
-    except (OSError, RuntimeError) as error:  # soundfile.LibsndfileError is a RuntimeError
-        raise CorpusError(f"{path}: unreadable audio ({_first_line(error)})") from None
-    duration = frames / rate
+    with _opened(path) as audio:
+        rate, channels, duration = audio.samplerate, audio.channels, audio.frames / audio.samplerate
+        if not (audio.format in ("WAV", "WAVEX") and audio.subtype.startswith("PCM")):
+            for _ in _blocks(audio, path):
+                pass
+        notes = list(_header_notes(audio, path.stat().st_size))
     if duration < shortest:
-        raise CorpusError(f"{path}: {duration:.2f} s of audio, shorter than one chunk of {shortest:g} s")
-    notes = []
+        why = "".join(f"; {note}" for note in notes)
+        raise CorpusError(f"{path}: {duration:.2f} s of audio, shorter than one chunk of {shortest:g} s{why}")
+    common = math.gcd(rate, SAMPLE_RATE)
+    if rate < SLOWEST or rate * SAMPLE_RATE > LARGEST_KERNEL * common**2:
+        raise CorpusError(f"{path}: left out, {rate} Hz cannot be resampled to {SAMPLE_RATE} Hz; convert it")
     if channels > 1:
         notes.append(f"{'stereo' if channels == 2 else f'{channels} channels'}, mixed down to mono")
     if rate != SAMPLE_RATE:
         notes.append(f"resampled from {rate} Hz")
     return duration, tuple(notes)
+
+
+def decode(path: Path) -> tuple[Floats, int]:
+    """Samples (samples, channels), float32, and their rate; CorpusError as for `probe`."""
+    with _opened(path) as audio:
+        return np.concatenate([np.zeros((0, audio.channels), np.float32), *_blocks(audio, path)]), audio.samplerate
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        with soundfile.SoundFile(path) as audio:
+            yield audio
+    except (OSError, RuntimeError, ValueError) as error:  # soundfile.LibsndfileError is a RuntimeError
+        raise CorpusError(f"{path}: unreadable audio ({_first_line(error)})") from None
+
+
+def _blocks(audio: soundfile.SoundFile, path: Path) -> Iterator[Floats]:
+    """All that can be decoded, (samples, channels) at a time; CorpusError if that is not all or not finite."""
+    if audio.frames == UNKNOWN:
+        raise CorpusError(f"{path}: its header does not say how long it is (written to a pipe?); {REWRITE}")
+    done = 0
+    try:
+        for block in audio.blocks(blocksize=1 << 14, dtype="float32", always_2d=True):
+            if not np.isfinite(block).all():
+                raise CorpusError(f"{path}: NaN or infinite samples")
+            done += len(block)
+            yield block
+    except RuntimeError as error:
+        where, of = done / audio.samplerate, audio.frames / audio.samplerate
+        raise CorpusError(
+            f"{path}: unreadable audio after {where:.0f} of the {of:.0f} s that its header announces "
+            f"({_first_line(error)}); {REWRITE}"
+        ) from None
+
+
+def _header_notes(audio: soundfile.SoundFile, size: int) -> Iterator[str]:
+    """What libsndfile's log tells of a WAV file's length that its header gets wrong."""
+    for announced, real in re.findall(r"^data : (\d+) \(should be (\d+)\)", audio.extra_info, re.M):
+        if int(announced) < STREAMED and int(real):
+            whole = audio.frames / audio.samplerate * int(announced) / int(real)
+            yield f"cut off: its header announces {whole:.1f} s"
+    for position in re.findall(r"Unknown chunk marker .* at position (\d+)\. Exiting", audio.extra_info):
+        yield f"its header ends the audio {size - int(position)} bytes before the file ends; {REWRITE}"
 
 
 def _first_line(error: Exception) -> str:

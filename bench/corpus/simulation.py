@@ -6,42 +6,42 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from variants.arrays import Floats
 from variants.speech.simulate import conversation, speech_activity
 
-from .folder import AUDIO
-from .recording import SAMPLE_RATE, CorpusError
+from .recording import AUDIO, SAMPLE_RATE, CorpusError, decode
+from .walk import walk
 from .writing import new_folder, write_conversation
 
 
-def find_speakers(folder: Path) -> dict[str, list[Path]]:
-    """Audio files by speaker: the first folder below `folder`, else what precedes the first `-` in the name.
+def find_speakers(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Audio files by speaker, the first folder below `folder`, else what precedes the first `-` in the name.
 
     That covers LibriSpeech (speaker/chapter/utterance), a folder per speaker, and LibriSpeech's files in one
-    folder. CorpusError if there is no such folder or no audio in it.
+    folder. White space in names becomes `_`, as RTTM has none. Also a line for each file left out. CorpusError
+    if there is no such folder, no audio in it, or two speakers with one name.
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder")
     speakers: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO and path.is_file() and not path.name.startswith("."):
-            below = path.relative_to(folder).parts
-            speakers.setdefault(below[0] if len(below) > 1 else path.stem.split("-")[0], []).append(path)
+    spelt: dict[str, str] = {}
+    found, problems = walk(folder, AUDIO)
+    for path in found:
+        below = path.relative_to(folder).parts
+        name = below[0] if len(below) > 1 else path.stem.split("-")[0]
+        speaker = "_".join(name.split())
+        if spelt.setdefault(speaker, name) != name:
+            raise CorpusError(f"{folder}: {spelt[speaker]!r} and {name!r} would both be {speaker} in RTTM; rename one")
+        speakers.setdefault(speaker, []).append(path)
     if not speakers:
-        raise CorpusError(f"{folder}: no audio (wav, flac or ogg) in it")
-    return speakers
+        raise CorpusError("; ".join([f"{folder}: no audio (wav, flac or ogg) in it", *problems]))
+    return speakers, problems
 
 
 def read_speech(path: Path) -> Floats:
     """One utterance (samples,), mono, 16 kHz; CorpusError if it is unreadable, not finite or silent."""
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise CorpusError(f"{path}: unreadable audio ({str(error).splitlines()[0]})") from None
-    if not np.isfinite(samples).all():
-        raise CorpusError(f"{path}: NaN or infinite samples")
+    samples, rate = decode(path)
     speech: Floats = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         from scipy.signal import resample_poly  # here, because importing it takes a second
@@ -67,7 +67,7 @@ def simulate(
     Each has a number of speakers drawn from `speakers`; conversation i depends on `seed` and i only. Yields a
     line for each conversation, and for each unusable file. Raises CorpusError for bad input.
     """
-    voices = find_speakers(speech)
+    voices, problems = find_speakers(speech)
     if max(speakers) > len(voices):
         raise CorpusError(f"{speech}: has {len(voices)} speakers, {max(speakers)} were asked for")
     faults: dict[Path, str] = {}
@@ -84,7 +84,7 @@ def simulate(
             name = f"simulated-{seed}-{index:03d}"
             write_conversation(folder, name, samples, turns, suffix)
             yield f"{name}: {', '.join(sorted(utterances))}"
-    yield from faults.values()
+    yield from (*problems, *faults.values())
 
 
 def _enough(rng: np.random.Generator, paths: Sequence[Path], duration: float, faults: dict[Path, str]) -> list[Floats]:

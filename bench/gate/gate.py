@@ -151,6 +151,8 @@ class Gate:
         if not accuracy:
             self.notes.append("accuracy was not judged (--accuracy off)")
             return
+        if accuracy["baseline"].der is None:
+            self.failures.append(Failure("accuracy", "baseline", "asked for, but no speech is left to score"))
         names = dict.fromkeys(["baseline", *(name for _, name in self.benchmarks)])
         comparable = self.stored is not None and self.stored.same_scoring(self.run.conditions())
         for name in (name for name in names if name in accuracy and trained[name] and trained["baseline"]):

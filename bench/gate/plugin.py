@@ -78,6 +78,8 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     from .gate import Gate
     from .stored import latest, thresholds
 
+    if run.scores.unjudged:
+        raise UserError(f"--gate: accuracy cannot be judged, {run.scores.unjudged}; or leave it out by --accuracy off")
     config, option = session.config, session.config.option
     benchmarks = [
         (kind_of(item.originalname), variant_of(item).name)

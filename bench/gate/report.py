@@ -28,7 +28,7 @@ def render(gate: Gate, width: int = WIDTH) -> str:
         )
     for failure in gate.failures:
         table.add_row(failure.kind, failure.variant, "-", "-", "-", "failed", failure.why)
-    console = Console(width=width, color_system=None, force_terminal=False)
+    console = Console(width=width, color_system=None, force_terminal=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table)
         lines = gate.contamination() + gate.notes

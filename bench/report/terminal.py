@@ -43,7 +43,7 @@ def render(findings: Findings, width: int = WIDTH) -> str:
     parts += [Text(note) for note in [caption(findings), *notes(findings)]]
     tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
     parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
-    console = Console(width=width, color_system=None, force_terminal=False)
+    console = Console(width=width, color_system=None, force_terminal=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(Group(*parts))
     return capture.get()

@@ -28,7 +28,8 @@ class Corpus:
     @cached_property
     def recordings(self) -> list[Recording]:
         """Those that can be used; UserError if nothing is left."""
-        found, self.problems = choose(self.options.folder, self.options.files, self.settings.duration)
+        given = self.options
+        found, self.problems = choose(given.folder, given.files, self.settings.duration, given.rttm, given.uem)
         if self.models.oracle:
             lacking = [r for r in found if r.reference is None]
             self.problems += [f"{r.path}: no reference, which oracle segmentation needs" for r in lacking]

@@ -40,6 +40,12 @@ class CorpusOptions:
     files: tuple[str, ...] | None
     """Names of the recordings to use; None for all."""
 
+    rttm: Path | None
+    """File or folder of the references; None for those in `folder`."""
+
+    uem: Path | None
+    """File or folder of the scored regions; None for those in `folder`."""
+
 
 @dataclass(frozen=True)
 class ScoringOptions:
@@ -110,6 +116,8 @@ def add_options(add: Callable[..., Any]) -> None:
         help="folder of audio with RTTM, or sample, embedded-dev, embedded-test (default: sample and embedded-test)",
     )
     add("--files", metavar="A,B", help="names of the corpus' files to use")
+    for labels in ("--rttm", "--uem"):
+        add(labels, metavar="FILE|DIR", help=f"with --corpus DIR: {labels[2:].upper()} to use (default: those in DIR)")
     add("--collar", type=float, default=0.0, metavar="S", help="collar in seconds, in all (default: 0)")
     add("--skip-overlap", action="store_true", help="do not score overlapped speech")
     add(
@@ -137,9 +145,10 @@ def parse(get: Callable[[str], Any]) -> Options:
         value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
     ]
     names = [name.strip() for name in (get("files") or "").split(",") if name.strip()]
+    rttm, uem = (Path(get(labels)) if get(labels) else None for labels in ("rttm", "uem"))
     return Options(
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
-        CorpusOptions(get("corpus"), tuple(names) if get("files") else None),
+        CorpusOptions(get("corpus"), tuple(names) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
         ScoringOptions(get("accuracy"), get("collar"), get("skip_overlap")),
         TimingOptions(get("threads"), get("budget"), get("seed")),

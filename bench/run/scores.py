@@ -35,11 +35,23 @@ class Scores:
         return self.options.extent != "off" and self.models.segmentation_trained
 
     @property
+    def unjudged(self) -> str | None:
+        """Why there will be no DER although it was asked for; None if there will, or it was not asked for."""
+        if self.options.extent == "off":
+            return None
+        if not self.wanted:
+            return "the segmentation has random weights: its DER means nothing"
+        if all(recording.reference is None for recording in self.corpus.recordings):
+            return "no recording has a reference; name their RTTM by --rttm"
+        return None
+
+    @property
     def parts(self) -> list[Part]:
         """What DER is computed on."""
         if not self.wanted:
             return []
-        return scoring.take(self.corpus.recordings, QUICK_SECONDS if self.options.extent == "quick" else None)
+        seconds = QUICK_SECONDS if self.options.extent == "quick" else None
+        return scoring.take(self.corpus.recordings, seconds, scored=True)
 
     @property
     def references(self) -> dict[str, tuple[Turn, ...]]:

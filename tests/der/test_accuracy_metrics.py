@@ -186,3 +186,11 @@ def test_components_come_from_the_rttm_of_a_real_file(tmp_path: Path) -> None:
         "SPEAKER a 1 0.000 4.000 <NA> <NA> ann <NA> <NA>\nSPEAKER a 1 4.000 6.000 <NA> <NA> ben <NA> <NA>\n"
     )
     assert components(load_rttm(path)["a"], annotation((0, 10, "x")), UEM, 0.0, False) == Components(10, 0, 0, 4)
+
+
+def test_nothing_scored_is_no_der() -> None:
+    """A collar or skipped overlap that leaves no speech to score must not read as an error of 0 %."""
+    empty = FileScore("a", Components(0.0, 0.0, 0.0, 0.0), NOTHING, 1.0, 1.0, ())
+    assert Accuracy((empty,)).der is None and Accuracy((empty,)).increase_over(Accuracy((empty,))) is None
+    half = FileScore("b", Components(10.0, 1.0, 0.0, 0.0), NOTHING, 1.0, 1.0, ())
+    assert Accuracy((empty, half)).der == 10

@@ -160,6 +160,13 @@ def test_der_of_untrained_or_unscored_variants_is_left_out() -> None:
     assert made.notes[-1] == "accuracy was not judged (--accuracy off)"
 
 
+def test_accuracy_asked_for_of_no_speech_is_no_pass() -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": 0.8}))
+    silent = Accuracy((FileScore("a", None, Components(100.0, 0.0, 0.0, 0.0), 1.0, 1.0, ()),))
+    made.judge_accuracy({"baseline": silent, "distilled": silent}, {"baseline": True, "distilled": True})
+    assert made.verdict == REGRESSED and [(f.kind, f.variant) for f in made.failures] == [("accuracy", "baseline")]
+
+
 class FakeWorker:
     """A process that knows what its tree registers; `gone` is registered in the other revision only."""
 

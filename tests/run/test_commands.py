@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyannote.core import Annotation, Segment, Timeline
 
 import bench
 import variants
@@ -38,12 +39,69 @@ def test_take(durations: tuple[float, ...], seconds: float | None, expected: lis
     assert take(files, seconds) == [(files[i], part) for i, part in expected]
 
 
+def labelled(
+    duration: float, turns: list[tuple[float, float]] | None = None, uem: list[tuple[float, float]] | None = None
+) -> Recording:
+    reference = None if turns is None else Annotation.from_records(
+        ((Segment(*turn), i, "ann") for i, turn in enumerate(turns))
+    )  # fmt: skip
+    regions = None if uem is None else Timeline([Segment(*region) for region in uem])
+    return Recording("a", Path("a.wav"), reference, regions, duration)
+
+
+@pytest.mark.parametrize(
+    ("recording", "end"),
+    [
+        (labelled(200, [(1, 5), (100, 150)]), 60),
+        (labelled(200, [(1, 5), (100, 150)], [(90, 200)]), 150),  # the minute from 90 s on
+        (labelled(200, [(1, 5), (100, 150)], [(10, 20), (90, 95), (99, 180)]), 144),  # 10 + 5 + 45 s
+        (labelled(200, [(100, 101)], [(0, 80), (90, 200)]), 160),  # nobody before 100 s
+        (labelled(200, [(90, 101)], [(0, 80), (100, 130)]), 130),  # the first turn that counts begins at 100 s
+        (labelled(200, [(59, 150)]), 60),
+        (labelled(200, [(60, 150)]), 120),
+        (labelled(90, [(70, 80)]), 90),
+        (labelled(200), 60),
+        (labelled(50, [(1, 25)], [(20, 30)]), None),
+    ],
+)
+def test_quick_accuracy_scores_what_counts(recording: Recording, end: float | None) -> None:
+    ((found, seconds),) = take([recording], 60, scored=True)
+    assert found is recording and seconds == end
+    if recording.reference is not None:
+        within = Timeline([Segment(0, seconds or recording.duration)])
+        counted = within.crop(recording.uem) if recording.uem else within
+        assert recording.reference.crop(counted).labels() == ["ann"]
+
+
+def test_quick_accuracy_takes_what_has_a_reference_first() -> None:
+    silent, long, short = labelled(80), labelled(300, [(1, 220)], [(200, 240)]), labelled(70, [(1, 9)])
+    assert take([silent, long, short], 60, scored=True) == [(long, 240), (short, 20)]
+    assert take([silent, long, short], None, scored=True) == [(silent, None), (long, None), (short, None)]
+    assert take([silent, long, short], 60) == [(silent, 60)]
+
+
 def test_score_prints_the_tables(clip: Recording, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["score", "--corpus", str(clip.path.parent), "--segmentation", "oracle"]) == 0
     text = capsys.readouterr().out
     assert "Accuracy" in text and "DER % by file" in text and "segmentation: oracle" in text
     assert "timed on" not in text
+
+
+def test_score_without_a_reference_is_no_success(
+    clip: Recording, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bare[").mkdir()
+    Path("bare[/clip.wav").symlink_to(clip.path)
+    Path("bare[/x].wav").touch()  # [/x] is markup to rich
+    asked = ["score", "--corpus", "bare[", "--step", "2.5"]
+    assert main(asked) == 1
+    printed = capsys.readouterr()
+    assert "disagreement" in printed.out and "bare[/x].wav: unreadable audio" in printed.out
+    assert printed.err == "bench: no DER was scored: no recording has a reference; name their RTTM by --rttm\n"
+    rttm = ["--rttm", str(clip.path.with_suffix(".rttm"))]
+    assert main([*asked, *rttm, "--segmentation", "oracle"]) == 0
 
 
 def test_errors_are_one_line(capsys: Any) -> None:

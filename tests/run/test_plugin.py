@@ -20,6 +20,7 @@ def project(pytester: pytest.Pytester, clip: Recording) -> pytest.Pytester:
     """A user's own project: a folder with a short recording, whose conftest loads the plugin."""
     pytester.makeconftest(CONFTEST)
     (pytester.path / "clip").symlink_to(clip.path.parent)
+    (pytester.mkdir("bare") / "clip.wav").symlink_to(clip.path)
     return pytester
 
 
@@ -152,6 +153,11 @@ def test_unknown_variant_lists_the_known_ones(project: pytest.Pytester) -> None:
         (("--embedding", "missing.ckpt"), "missing.ckpt: no such file"),
         (("--corpus", "nowhere", "--files", "x"), "nowhere"),
         (("--files", "nothing"), "nothing"),
+        (("--rttm", "none.rttm"), "none.rttm: no such file"),
+        (("--uem", "clip/clip.rttm"), "clip.rttm, line 1: 10 fields, expected `uri channel start end`"),
+        (("--corpus", "sample", "--rttm", "clip"), "--rttm and --uem need --corpus DIR"),
+        (("--corpus", "bare", "--accuracy", "full"), "--accuracy full: no recording has a reference; name their RTTM"),
+        (("--corpus", "bare", "--accuracy", "quick", "--gate"), "--gate: accuracy cannot be judged, no recording has"),
         (("--report", "conftest.py"), r"conftest\.py: File exists"),
     ],
 )
