@@ -1,0 +1,29 @@
+"""Changes of a recording that mean nothing: what they do to a DER is the noise of the comparison.
+
+DIART's clustering is online, so that one embedding a hair away may open a new speaker, and the rest of the file follows.
+One run is then one draw; a perturbation is the next one, from the same audio.
+"""
+
+import numpy as np
+
+FRAME = 270  # samples: the hop of pyannote's SincNet, and so of the segmentation's frames
+SHIFT = FRAME // 2  # samples, either way: 8.4 ms
+STEP = 2.0**-15  # of 16-bit PCM
+
+
+def perturbed(waveform: np.ndarray, perturbation: int) -> np.ndarray:
+    """A recording (1, samples), float32, under a perturbation; the recording itself for 0.
+
+    It is moved against the chunks by at most `SHIFT` whole samples either way (zeros come in, the length stays), dithered
+    by less than one step of 16 bits, and rounded to 16 bits. The number is the seed: the same gives the same changes,
+    on every recording. References stay where they are: half a frame is less than the segmentation can place, and moves
+    the error of both sides of a comparison alike.
+    """
+    if perturbation == 0:
+        return waveform
+    random = np.random.default_rng(perturbation)
+    shift = int(random.integers(-SHIFT, SHIFT, endpoint=True))
+    samples = waveform.shape[1]
+    moved = np.pad(waveform, ((0, 0), (SHIFT, SHIFT)))[:, SHIFT - shift : SHIFT - shift + samples]
+    steps = moved.astype(np.float64) / STEP + random.uniform(-1, 1, moved.shape)
+    return (np.clip(np.rint(steps), -(2**15), 2**15 - 1) * STEP).astype(np.float32)
