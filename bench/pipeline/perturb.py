@@ -1,7 +1,7 @@
 """Changes of a recording that mean nothing: what they do to a DER is the noise of the comparison.
 
-DIART's clustering is online, so that one embedding a hair away may open a new speaker, and the rest of the file follows.
-One run is then one draw; a perturbation is the next one, from the same audio.
+DIART's clustering is online: one embedding a hair away may open a new speaker, and the rest of the file follows. One
+run is then one draw; a perturbation is the next one, from the same audio.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ STEP = 2.0**-15  # of 16-bit PCM
 def perturbed(waveform: np.ndarray, perturbation: int) -> np.ndarray:
     """A recording (1, samples), float32, under a perturbation; the recording itself for 0.
 
-    It is moved against the chunks by at most `SHIFT` whole samples either way (zeros come in, the length stays), dithered
-    by less than one step of 16 bits, and rounded to 16 bits. The number is the seed: the same gives the same changes,
-    on every recording. References stay where they are: half a frame is less than the segmentation can place, and moves
-    the error of both sides of a comparison alike.
+    It is moved against the chunks by at most `SHIFT` whole samples either way (zeros come in, the length stays),
+    dithered by less than one step of 16 bits, and rounded to 16 bits. The number is the seed: the same gives the same
+    changes, on every recording. References stay where they are: half a frame is less than the segmentation can place,
+    and moves the error of both sides of a comparison alike.
     """
     if perturbation == 0:
         return waveform
