@@ -1,5 +1,6 @@
 """One file's errors by block of time: what the bootstrap of a DER resamples."""
 
+from itertools import pairwise
 from typing import Any
 
 from pyannote.core import Segment, Timeline
@@ -39,7 +40,7 @@ def components_by_block(
     scored = uem.extent()
     bounds = [min([scored.start, *inner]), *inner, max([scored.end, *inner])]
     found = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         block = uem.crop(Timeline([Segment(start, end)]), mode="intersection")
         detail = IdentificationErrorRate().compute_components(reference, mapped, uem=block)
         kinds = ("total", "missed detection", "false alarm", "confusion")
