@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.latency.results import TWIN
-from bench.statistics import Paired, Ratio, paired_ratio
+from bench.statistics import Paired, Ratio, paired_ratio, sequential
 
 from . import verdict as rules
 from .contamination import TOO_MANY, Usage, causes
@@ -139,7 +139,7 @@ def measure(
         alive = [key for key in alive if key not in recording.failures]
         if over or recording.count == next_look:
             part = rules.spent(elapsed / budget if budget and not over else 1.0) - spent
-            level, spent, next_look = rules.confidence(part, judged), spent + part, 2 * recording.count
+            level, spent, next_look = sequential.confidence(part, judged), spent + part, 2 * recording.count
             settled = over or elapsed >= rules.SETTLED * budget
             judgements = [judge(recording, comparison, level, settled) for comparison in open_]
             done.update((j.comparison, j) for j in judgements if over or j.verdict != INCONCLUSIVE or j.why)
@@ -147,7 +147,7 @@ def measure(
             needed = set().union(*(c.keys for c in open_)) if open_ else set()
             alive = [] if over else [key for key in alive if key in needed]
     for comparison in open_:  # its subjects all failed before the first look
-        done[comparison] = judge(recording, comparison, rules.confidence(rules.ALPHA - spent, judged))
+        done[comparison] = judge(recording, comparison, sequential.confidence(rules.ALPHA - spent, judged))
     return recording, [done[comparison] for comparison in comparisons]
 
 

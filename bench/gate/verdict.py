@@ -4,22 +4,18 @@ The test is `statistics.paired_ratio`'s circular block bootstrap of the median p
 1992), not a rank test: Wilcoxon's and Mann & Whitney's take rounds as independent, which those of a shared machine are
 not (its slow spells last for many blocks), and say whether there is a difference, not whether it is below a threshold.
 
-Looks. A run is judged after `FIRST` blocks, again whenever their number has doubled, and when the budget is used up.
-By the time a share s of the budget is over, all looks so far may have erred with probability `ALPHA` sqrt(s): alpha
-spending (Lan & DeMets 1983; the power family of Kim & DeMets 1987), for which the number of looks need not be fixed
-beforehand, and which keeps the largest part for the last and most precise one. What a look adds to the sum it spends
-itself (Bonferroni's inequality, whatever the looks' dependence).
+Looks. A run is judged after `FIRST` blocks, again whenever their number has doubled, and when the budget is used up, by
+the alpha spending of `statistics.sequential`.
 
-Variants. The same `ALPHA` holds for a whole run: each of the m comparisons judged gets its m-th part (Bonferroni again,
-as they share baselines and so depend on one another). Holm's step-down would gain little: most comparisons are
-expected to pass, and the last of them decides when a run ends.
+Variants. The same `ALPHA` holds for a whole run: each of the m comparisons judged gets its m-th part. Holm's step-down
+would gain little: most comparisons are expected to pass, and the last of them decides when a run ends.
 """
 
 import math
 
 from scipy import stats
 
-from bench.statistics import Ratio
+from bench.statistics import Ratio, sequential
 
 ALPHA = 0.01  # of all runs on unchanged code at most this share may be called regressed, and the other way round
 FIRST = 8  # blocks before the first look
@@ -29,15 +25,7 @@ REGRESSED, PASS, INCONCLUSIVE = "regressed", "pass", "inconclusive"
 
 def spent(share: float) -> float:
     """Error that all looks together may have spent when this share of the budget is over."""
-    return ALPHA * math.sqrt(min(1.0, share))
-
-
-def confidence(error: float, judged: int) -> float:
-    """Two-sided confidence of the interval at a look that spends `error`, with `judged` comparisons in the run.
-
-    Either end of the interval decides about another error, so each spends all of it.
-    """
-    return 1 - 2 * error / judged
+    return sequential.spent(share, ALPHA)
 
 
 def verdict(ratio: Ratio, threshold: float, settled: bool = True) -> str:

@@ -1,10 +1,12 @@
 """What the rounds support. In: seconds by interleaving block, errors by file. Out: estimates with intervals, verdicts.
 
 Pure functions on arrays. `Paired` checks what comes in; one block bootstrap (`bootstrap`), which takes the statistic as
-a function, gives the intervals of ratios (`ratio`), percentiles (`quantiles`) and differences of rates (`rates`).
+a function, gives the intervals of ratios (`ratio`), percentiles (`quantiles`) and differences of rates (`rates`);
+`crossed` has that of rates over replicated runs, `sequential` what repeated looks may spend.
 """
 
 from .bootstrap import block_bootstrap, carlstein_length
+from .crossed import Crossed, crossed_difference
 from .paired import Paired
 from .pareto import unbeaten
 from .quantiles import percentile_interval, percentiles
@@ -13,11 +15,13 @@ from .ratio import Ratio, noise_floor, paired_ratio, verdict
 from .trend import drift
 
 __all__ = [
+    "Crossed",
     "Difference",
     "Paired",
     "Ratio",
     "block_bootstrap",
     "carlstein_length",
+    "crossed_difference",
     "drift",
     "noise_floor",
     "paired_ratio",
