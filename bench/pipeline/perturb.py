@@ -9,6 +9,7 @@ import numpy as np
 FRAME = 270  # samples: the hop of pyannote's SincNet, and so of the segmentation's frames
 SHIFT = FRAME // 2  # samples, either way: 8.4 ms
 STEP = 2.0**-15  # of 16-bit PCM
+PIECE = 2**20  # samples worked on at a time
 
 
 def perturbed(waveform: np.ndarray, perturbation: int) -> np.ndarray:
@@ -23,7 +24,9 @@ def perturbed(waveform: np.ndarray, perturbation: int) -> np.ndarray:
         return waveform
     random = np.random.default_rng(perturbation)
     shift = int(random.integers(-SHIFT, SHIFT, endpoint=True))
-    samples = waveform.shape[1]
-    moved = np.pad(waveform, ((0, 0), (SHIFT, SHIFT)))[:, SHIFT - shift : SHIFT - shift + samples]
-    steps = moved.astype(np.float64) / STEP + random.uniform(-1, 1, moved.shape)
-    return (np.clip(np.rint(steps), -(2**15), 2**15 - 1) * STEP).astype(np.float32)
+    moved = np.pad(waveform, ((0, 0), (SHIFT, SHIFT)))[:, SHIFT - shift : SHIFT - shift + waveform.shape[1]]
+    for first in range(0, waveform.shape[1], PIECE):  # an hour's noise would take as much memory as the hour
+        piece = moved[:, first : first + PIECE]
+        steps = piece / STEP + random.uniform(-1, 1, piece.shape)
+        piece[:] = np.clip(np.rint(steps), -(2**15), 2**15 - 1) * STEP
+    return moved

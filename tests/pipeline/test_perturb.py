@@ -1,6 +1,7 @@
 """Perturbations: how far they may move a sample, that they repeat, and that they differ."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -65,3 +66,10 @@ def test_a_longer_recording_begins_alike() -> None:
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 5000)).astype(np.float32)
     whole, cut = perturbed(waveform, 3), perturbed(waveform[:, :3000], 3)
     np.testing.assert_array_equal(whole[:, : 3000 - SHIFT], cut[:, : 3000 - SHIFT])
+
+
+def test_pieces_are_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 5000)).astype(np.float32)
+    whole = perturbed(waveform, 5)
+    monkeypatch.setattr("bench.pipeline.perturb.PIECE", 999)
+    np.testing.assert_array_equal(perturbed(waveform, 5), whole)
