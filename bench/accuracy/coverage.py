@@ -6,6 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from bench.statistics import Crossed, crossed_difference
+from variants.arrays import Doubles
 
 FLIP = 10.0  # points of a file's DER that one changed assignment costs or saves, about
 
@@ -107,12 +108,13 @@ def simulated(material: Material, spread: Spread, random: Generator, fixed: bool
     return interval, expected + float(np.average(heard[interval.unit] + 0 * speech, weights=speech))
 
 
-def _flips(shape: tuple[int, int, int], likely: float, random: Generator) -> np.ndarray:
+def _flips(shape: tuple[int, int, int], likely: float, random: Generator) -> Doubles:
     """Points of error from a random block on to the end: `FLIP` of the file's where that is halfway, on average."""
     files, blocks, count = shape
     begin = random.integers(0, blocks, (files, 1, count))
     size = 2 * FLIP * random.uniform(0.5, 1.5, (files, 1, count)) * (random.random((files, 1, count)) < likely)
-    return np.asarray(size * (np.arange(blocks)[:, None] >= begin))
+    flips: Doubles = size * (np.arange(blocks)[:, None] >= begin)
+    return flips
 
 
 def table(runs: int, seed: int) -> str:

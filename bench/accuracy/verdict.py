@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from bench.statistics import Crossed, crossed_difference, sequential
+from variants.arrays import Doubles
 
 ALPHA = 0.01  # of a run: at most this share call something worse that is not, and as many within tolerance
 
@@ -51,8 +52,8 @@ def level(share: float, before: float, judged: int) -> float:
 
 
 def judge(
-    errors: Sequence[np.ndarray],
-    scored: Sequence[np.ndarray],
+    errors: Sequence[Doubles],
+    scored: Sequence[Doubles],
     clusters: Sequence[Hashable],
     tolerance: float,
     confidence: float,

@@ -6,13 +6,15 @@ run is then one draw; a perturbation is the next one, from the same audio.
 
 import numpy as np
 
+from variants.arrays import Floats
+
 FRAME = 270  # samples: the hop of pyannote's SincNet, and so of the segmentation's frames
 SHIFT = FRAME // 2  # samples, either way: 8.4 ms
 STEP = 2.0**-15  # of 16-bit PCM
 PIECE = 2**20  # samples worked on at a time
 
 
-def perturbed(waveform: np.ndarray, perturbation: int) -> np.ndarray:
+def perturbed(waveform: Floats, perturbation: int) -> Floats:
     """A recording (1, samples), float32, under a perturbation; the recording itself for 0.
 
     It is moved against the chunks by at most `SHIFT` whole samples either way (zeros come in, the length stays),

@@ -26,6 +26,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from variants.arrays import Doubles
+
 from .bootstrap import CONFIDENCE
 
 FEW = 3.5  # units by weight: four files of about the same length, not one long and three short ones
@@ -59,8 +61,8 @@ class Crossed:
 
 
 def crossed_difference(
-    errors: Sequence[np.ndarray],
-    scored: Sequence[np.ndarray],
+    errors: Sequence[Doubles],
+    scored: Sequence[Doubles],
     clusters: Sequence[Hashable],
     confidence: float = CONFIDENCE,
     fixed: bool = False,
@@ -86,7 +88,7 @@ def crossed_difference(
     # each block's part in the difference's error: of the mean over perturbations, and of what each adds to that
     parts = np.hstack([mean - rate * weight[:, None], error - mean - weight[:, None] * (rates - rate)]) / total
     ends = np.cumsum([len(s) for s in scored])[:-1]
-    units: tuple[Unit, np.ndarray, float] = ("none", np.zeros(count + 1), 0.0)
+    units: tuple[Unit, Doubles, float] = ("none", np.zeros(count + 1), 0.0)
     unit, variances, degrees = units if fixed else _audio(np.split(parts, ends), scored, clusters)
     audio, both = float(variances[0]), float(variances[1:].sum()) / (count * (count - 1))
     perturbations = max(0.0, float(rates.var(ddof=1)) / count - both)
@@ -101,12 +103,12 @@ def crossed_difference(
 
 
 def _audio(
-    parts: Sequence[np.ndarray], scored: Sequence[np.ndarray], clusters: Sequence[Hashable]
-) -> tuple[Unit, np.ndarray, float]:
+    parts: Sequence[Doubles], scored: Sequence[Doubles], clusters: Sequence[Hashable]
+) -> tuple[Unit, Doubles, float]:
     """The unit resampled, the variance of the sum of each column of parts (blocks, columns), and degrees of freedom."""
     sums, seconds = np.stack([p.sum(axis=0) for p in parts]), np.array([s.sum() for s in scored])
     member = np.array([[c == other for c in clusters] for other in dict.fromkeys(clusters)], float)
-    units: tuple[tuple[Unit, np.ndarray], ...] = (("clusters", member), ("files", np.eye(len(parts))))
+    units: tuple[tuple[Unit, Doubles], ...] = (("clusters", member), ("files", np.eye(len(parts))))
     for unit, of in units:
         weights = of @ seconds
         effective = float(weights.sum() ** 2 / (weights**2).sum())
@@ -127,7 +129,8 @@ def _audio(
 
 def run_length(blocks: int) -> int:
     """Length of the runs of a file of two blocks or more: Carlstein's (1986) at `RHO`, and two runs at least."""
-    return min(math.ceil((math.sqrt(6) * RHO / (1 - RHO**2)) ** (2 / 3) * blocks ** (1 / 3)), blocks // 2)
+    carlstein = math.sqrt(6) * RHO / (1 - RHO**2)
+    return min(math.ceil(math.pow(carlstein**2 * blocks, 1 / 3)), blocks // 2)
 
 
 def correction(blocks: int, length: int) -> float:
