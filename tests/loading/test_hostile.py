@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from variants import UserError
-from variants.loading import inert, load
+from variants.loading import inert, load, pickled
 
 Content = dict[str, Any]
 Write = Callable[..., Path]
@@ -128,19 +128,19 @@ HAND_MADE = {
 
 @pytest.mark.parametrize("name", HAND_MADE)
 def test_no_opcode_calls_anything(name: str) -> None:
-    inert.read(io.BytesIO(HAND_MADE[name]))
+    pickled.read(io.BytesIO(HAND_MADE[name]))
     assert not Path(MARKER).exists()
     with contextlib.suppress(NameError):
         pickle.loads(HAND_MADE[name])
     if name == "of a call's result":
-        assert inert.read(io.BytesIO(HAND_MADE[name])).name == "a call's own result"
+        assert pickled.read(io.BytesIO(HAND_MADE[name])).name == "a call's own result"
     else:
         assert Path(MARKER).is_dir()  # it was one
 
 
 def test_torchs_own_functions_stay_as_they_are() -> None:
     """BUILD on a function would set its attributes, for everyone in the process."""
-    found = inert.read(io.BytesIO(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x01\x00\x00\x00aK\x01sb."))
+    found = pickled.read(io.BytesIO(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x01\x00\x00\x00aK\x01sb."))
     assert found == inert.Name("torch._utils._rebuild_tensor_v2")
     assert not hasattr(torch._utils._rebuild_tensor_v2, "a")
 
@@ -173,11 +173,11 @@ def test_a_tensor_larger_than_its_file_takes_no_memory(write: Write, refusal: Re
 @pytest.mark.parametrize("data", [b"B\xff\xff\xff\xfe.", b"\x8e" + b"\xff" * 7 + b"\x0f."])
 def test_strings_longer_than_the_pickle_take_no_memory(data: bytes) -> None:
     with pytest.raises(ValueError, match="expected"):
-        inert.read(io.BytesIO(data))
+        pickled.read(io.BytesIO(data))
 
 
 def test_a_memo_with_one_place_holds_one() -> None:
-    assert inert.read(io.BytesIO(b"Nr\xff\xff\xff\xff.")) is None  # place 2**32 - 1
+    assert pickled.read(io.BytesIO(b"Nr\xff\xff\xff\xff.")) is None  # place 2**32 - 1
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, refusal: Refuse) -> None:

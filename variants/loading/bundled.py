@@ -9,6 +9,7 @@ from torch import nn
 
 from variants.errors import UserError
 from variants.provenance import Provenance, stamp
+from variants.registry import Model
 
 from .architectures import architecture
 
@@ -25,7 +26,7 @@ def checked(path: Path) -> str:
     return digest
 
 
-def load_bundled(kind: str) -> nn.Module:
+def load_bundled(kind: Model) -> nn.Module:
     """The shipped weights in pyannote's stock class."""
     from safetensors import SafetensorError, safe_open
 

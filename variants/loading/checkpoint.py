@@ -15,6 +15,7 @@ from torch import nn
 
 from variants.errors import UserError
 from variants.provenance import Provenance, stamp
+from variants.registry import Model
 
 from . import torchfile
 from .architectures import architecture
@@ -25,7 +26,7 @@ from .plain import NotPlainError, plain
 TRUST = "--trust-checkpoint loads it all the same, and runs what the file names"
 
 
-def load_checkpoint(kind: str, path: Path, source: str, trust: bool = False, sha256: str | None = None) -> nn.Module:
+def load_checkpoint(kind: Model, path: Path, source: str, trust: bool = False, sha256: str | None = None) -> nn.Module:
     """The model of a file, or of `pytorch_model.bin` in a folder, in eval mode and stamped.
 
     trust: unpickle it, import what it names. sha256: what it must have. Raises UserError, one line.
@@ -38,7 +39,7 @@ def load_checkpoint(kind: str, path: Path, source: str, trust: bool = False, sha
         raise UserError(f"{where} cannot be read: {error.strerror or error}") from None
     digest = hashlib.sha256(data).hexdigest()
     if sha256 not in (None, digest):
-        raise UserError(f"{where} is damaged (its SHA-256 is not the known one): remove it and fetch it again")
+        raise UserError(f"{where} is damaged (its SHA-256 is not the known one): `python -m variants fetch {source}`")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions older than ours; pyannote warns and loads
         try:
@@ -48,7 +49,7 @@ def load_checkpoint(kind: str, path: Path, source: str, trust: bool = False, sha
     return stamp(model.eval(), Provenance(source, digest, trained=True))
 
 
-def _read(kind: str, data: bytes, source: str) -> nn.Module:
+def _read(kind: Model, data: bytes, source: str) -> nn.Module:
     """Build the model from inert data. Raises UnreadableError, or UserError for an architecture that is not listed."""
     file = torchfile.read(data)
     module, name = named_architecture(file.content)
@@ -127,7 +128,7 @@ def safe_globals() -> Iterator[None]:
         yield
 
 
-def _trusted(kind: str, path: Path, data: bytes, source: str) -> nn.Module:
+def _trusted(kind: Model, path: Path, data: bytes, source: str) -> nn.Module:
     """Load by pyannote's own means, which unpickle and import what the file names: the user asked for it."""
     from pyannote.audio import Model
 

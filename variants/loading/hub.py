@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from variants.errors import UserError
+from variants.registry import Model
 
 LOGIN = "`huggingface-cli login` or set HF_TOKEN"
 
 
-def download(kind: str, model_id: str) -> Path:
+def download(kind: Model, model_id: str) -> Path:
     """The local path of `pytorch_model.bin` of "owner/name" or "owner/name@revision". Raises UserError."""
     from huggingface_hub import get_token, hf_hub_download
     from huggingface_hub.errors import (

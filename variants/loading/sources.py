@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from variants.errors import UserError
-from variants.fetch import MODELS, path_of
+from variants.fetch import KNOWN, path_of
+from variants.registry import Model
 from variants.wavlm import weights as wavlm
 
 from .bundled import load_bundled
@@ -22,7 +23,7 @@ def default_segmentation() -> str:
     return BEST if path_of(BEST).exists() else "bundled"
 
 
-def load(kind: str, source: str = "bundled", trust: bool = False) -> nn.Module:
+def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module:
     """Load the model of `kind` ("embedding" or "segmentation"), in eval mode, with its provenance stamped.
 
     source: "bundled", a path, or a Hugging Face id ("owner/name", "owner/name@revision"; the token is the usual
@@ -41,8 +42,8 @@ def load(kind: str, source: str = "bundled", trust: bool = False) -> nn.Module:
         return wavlm.load_file(path)
     if path.exists():
         return load_checkpoint(kind, path, source, trust)
-    if source in MODELS and path_of(source).exists():
-        return load_checkpoint(kind, path_of(source), source, sha256=MODELS[source].sha256)
+    if source in KNOWN and path_of(source).exists():
+        return load_checkpoint(kind, path_of(source), source, sha256=KNOWN[source].sha256)
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", source) and path.suffix not in {".ckpt", ".bin", ".pt"}:
         return load_checkpoint(kind, download(kind, source), source, trust)
     raise UserError(f"--{kind} {source}: no such file, and not a Hugging Face id of the form owner/name")

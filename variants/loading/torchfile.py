@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from . import inert
+from . import inert, pickled
 from .kinds import ZIP, UnreadableError, describe
 
 STREAM = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how the format before 1.6 begins: its magic number, pickled
@@ -65,7 +65,7 @@ def _zipped(data: bytes) -> TorchFile:
         raise UnreadableError("holds compressed records, which torch never writes: save it anew by torch.save")
     if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
         raise UnreadableError("was written on a big-endian machine: save it anew on another one")
-    content = inert.read(io.BytesIO(archive.read(records["data.pkl"])))
+    content = pickled.read(io.BytesIO(archive.read(records["data.pkl"])))
     return TorchFile(content, lambda key: archive.read(records[f"data/{key}"]))
 
 
@@ -74,10 +74,10 @@ def _streamed(data: bytes) -> TorchFile:
     stream = io.BytesIO(data)
     stored: dict[str, inert.Stored] = {}
     for _ in range(3):
-        inert.read(stream)
-    content = inert.read(stream, stored)
+        pickled.read(stream)
+    content = pickled.read(stream, stored)
     blocks = {}
-    for key in inert.read(stream):
+    for key in pickled.read(stream):
         count = int.from_bytes(stream.read(8), "little")
         size = count * DTYPES[stored[key].kind].itemsize
         blocks[key] = stream.read(size)

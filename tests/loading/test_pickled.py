@@ -14,7 +14,7 @@ from hypothesis import given
 from omegaconf import OmegaConf
 from torch.torch_version import TorchVersion
 
-from variants.loading import inert, torchfile
+from variants.loading import inert, pickled, torchfile
 from variants.loading.kinds import UnreadableError
 from variants.loading.plain import NotPlainError, plain
 
@@ -29,7 +29,7 @@ VALUES = st.recursive(
 
 
 def read(value: Any, protocol: int = 2) -> Any:
-    return inert.read(io.BytesIO(pickle.dumps(value, protocol)))
+    return pickled.read(io.BytesIO(pickle.dumps(value, protocol)))
 
 
 @given(VALUES, st.integers(0, 5))
