@@ -185,3 +185,36 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, refusal: Refuse) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(10**6))
     assert "holds compressed records" in refusal("segmentation", path)
+
+
+def test_a_key_that_takes_for_ever_to_hash_loses_its_entry() -> None:
+    """A tuple of the same tuple twice, forty levels deep: 2**40 steps to hash."""
+    pair = b")" + b"2\x86" * 40
+    assert pickled.read(io.BytesIO(b"\x80\x02}(" + pair + b"K\x01X\x01\x00\x00\x00aK\x02u.")) == {"a": 2}
+
+
+def test_names_that_grow_without_bound_are_refused() -> None:
+    long = b"X\xf4\x01\x00\x00" + b"a" * 500
+    with pytest.raises(ValueError, match="proper name"):
+        pickled.read(io.BytesIO(b"\x80\x04" + long + b"2\x93."))
+
+
+STORED = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ"
+ONE = b"K\x01\x85"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        b"(K\x01K\x00))t",  # of no storage
+        b"(" + STORED + b"K\x00])t",  # of a list's size
+        b"(" + STORED + b"K\x00(J\xff\xff\xff\xfft" + ONE + b"t",  # of a negative size
+        b"(" + STORED + b"J\xff\xff\xff\xff" + ONE + ONE + b"t",  # from before the storage
+        b"(" + STORED + b"K\x00(" + b"K\x01" * 65 + b"t2t",  # of 65 dimensions
+    ],
+)
+def test_a_tensor_of_no_proper_size_is_refused(args: bytes) -> None:
+    rebuild = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n"
+    assert isinstance(pickled.read(io.BytesIO(rebuild + b"(" + STORED + b"K\x00" + ONE + ONE + b"tR.")), inert.Strided)
+    with pytest.raises(ValueError, match="proper size"):
+        pickled.read(io.BytesIO(rebuild + args + b"R."))
