@@ -89,9 +89,10 @@ def _download(wheel: Wheel, folder: Path, progress: Callable[[str, int, int], No
 def _size(folder: Path) -> int:
     """Bytes of all files below a folder that another process changes meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    for root, _, files in os.walk(folder):  # which goes on where a folder vanishes, as Path.rglob does not
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += (Path(root) / name).stat().st_size
     return total
 
 

@@ -44,7 +44,8 @@ def load_bundled(kind: Model) -> nn.Module:
         model.specifications = segmentation_specifications(state["classifier.weight"].shape[0])
         model.setup()
     model.load_state_dict(state)
-    return stamp(model.eval(), Provenance(f"bundled {kind}", digest, trained=True))
+    network: nn.Module = model.eval()
+    return stamp(network, Provenance(f"bundled {kind}", digest, trained=True))
 
 
 def segmentation_specifications(speakers: int) -> Any:

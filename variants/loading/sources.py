@@ -9,6 +9,7 @@ from torch import nn
 from variants.errors import UserError
 from variants.fetch import KNOWN, path_of
 from variants.registry import Model
+from variants.wavlm import PRESETS
 from variants.wavlm import weights as wavlm
 
 from .bundled import load_bundled
@@ -36,7 +37,7 @@ def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module
     if source == "bundled":
         return load_bundled(kind)
     path = Path(source).expanduser()
-    if kind == "segmentation" and (preset := source.partition("="))[0] in wavlm.PRESETS:
+    if kind == "segmentation" and (preset := source.partition("="))[0] in PRESETS:
         return wavlm.load_preset(preset[0], preset[2] or None)
     if kind == "segmentation" and path.suffix == ".safetensors" and path.exists():
         return wavlm.load_file(path)
