@@ -12,7 +12,7 @@ from rich.table import Table
 from .errors import UnavailableError, UserError
 from .exporting import export_variant
 from .fetch import KNOWN, fetch, path_of
-from .loading import load
+from .loading import default_segmentation, load
 from .registry import MODELS, Variant, get, names, require
 
 
@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     exporting.set_defaults(run=export)
     exporting.add_argument("name", metavar="NAME")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    for kind in MODELS:
-        exporting.add_argument(f"--{kind}", default="bundled", metavar="MODEL", help="as for pytest bench")
+    for kind, model in zip(MODELS, ("bundled", default_segmentation()), strict=True):
+        exporting.add_argument(f"--{kind}", default=model, metavar="MODEL", help="as for pytest bench")
     exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
     exporting.add_argument(
         "--der", type=float, metavar="POINTS", help="measured DER increase (default: the newest in --benchmarks)"

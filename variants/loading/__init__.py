@@ -2,9 +2,10 @@
 
 from .bundled import WEIGHTS, checked, segmentation_specifications
 from .checkpoint import safe_globals
-from .sources import default_segmentation, load, trained_duration
+from .sources import FETCHED_SEGMENTATION, default_segmentation, load, trained_duration
 
 __all__ = [
+    "FETCHED_SEGMENTATION",
     "WEIGHTS",
     "checked",
     "default_segmentation",

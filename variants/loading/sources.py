@@ -16,12 +16,13 @@ from .bundled import load_bundled
 from .checkpoint import load_checkpoint
 from .hub import download
 
-BEST = "pyannote/segmentation"  # of those that can be had without a token, the one that DIART's paper runs
+# of those that can be had without a token, the one that DIART's paper runs
+FETCHED_SEGMENTATION = "pyannote/segmentation"
 
 
 def default_segmentation() -> str:
-    """`BEST` where `python -m variants fetch` has put it, else "bundled"."""
-    return BEST if path_of(BEST).exists() else "bundled"
+    """`FETCHED_SEGMENTATION` where `python -m variants fetch` has put it, else "bundled"."""
+    return FETCHED_SEGMENTATION if path_of(FETCHED_SEGMENTATION).exists() else "bundled"
 
 
 def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module:
