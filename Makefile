@@ -1,4 +1,5 @@
 # `make bench` and `make test` do all the set-up. VENV=DIR reuses an environment, ARGS adds pytest options.
+# `make models` fetches the paper's segmentation model; without a network the bundled one is measured instead.
 # The tests run in two processes, file by file; ARGS="-n 0" runs them in one.
 VENV ?= .venv
 PYTHON ?= python3
@@ -9,12 +10,12 @@ PY := $(VENV)/bin/python
 HASH := $(shell (cat pyproject.toml constraints.txt; pwd) | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 STAMP := $(VENV)/.installed-$(HASH)
 
-.PHONY: bench test fuzz check setup clean
+.PHONY: bench test fuzz check setup models clean
 
-bench: setup
+bench: setup models
 	$(PY) -m pytest bench $(ARGS)
 
-test: setup
+test: setup models
 	$(PY) -m pytest tests -n 2 --dist loadfile $(ARGS)
 
 fuzz: setup # a few minutes; the tests' own examples are few
@@ -26,6 +27,10 @@ check: setup
 	$(VENV)/bin/mypy
 
 setup: $(STAMP)
+
+models: setup
+	@test -s "$${XDG_CACHE_HOME:-$$HOME/.cache}/diartbench/models/pyannote/segmentation/pytorch_model.bin" \
+		|| $(PY) -m variants fetch pyannote/segmentation || true
 
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else "make: Python %d.%d is not supported; name one from 3.10 to 3.12: make PYTHON=python3.11" % sys.version_info[:2])'

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 import variants
 from variants import UserError
+from variants.loading import FETCHED_SEGMENTATION
 
 from .history.storage import install
 from .latency.kinds import KindName, kind_of
@@ -51,6 +52,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _selected(config: pytest.Config) -> list[variants.Variant]:
     return variants.select(config.getoption("variants"))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which models a run measures, before all else."""
+    segmentation = config.getoption("segmentation")
+    hint = (
+        "" if segmentation != "bundled" else f" (`python -m variants fetch {FETCHED_SEGMENTATION}` gets a better one)"
+    )
+    return f"diartbench: embedding {config.getoption('embedding')}, segmentation {segmentation}{hint}"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -26,7 +26,7 @@ VARIANTS = (
     ("exact", "paper"),
     ("loading", "runtime"),
     ("registry", "wavlm"),
-    ("provenance", "pruning", "speech"),
+    ("provenance", "pruning", "speech", "fetch"),
     ("arrays", "errors", "files"),
 )
 MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}

@@ -1,4 +1,4 @@
-"""`python -m variants list | export`: what there is and whether it runs here; a variant as one ONNX file."""
+"""`python -m variants list | export | fetch`: what runs here; a variant as one ONNX file; models without a token."""
 
 import argparse
 import sys
@@ -6,11 +6,13 @@ import warnings
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from .errors import UnavailableError, UserError
 from .exporting import export_variant
-from .loading import load
+from .fetch import KNOWN, fetch, path_of
+from .loading import default_segmentation, load
 from .registry import MODELS, Variant, get, names, require
 
 
@@ -24,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     exporting.set_defaults(run=export)
     exporting.add_argument("name", metavar="NAME")
     exporting.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    for kind in MODELS:
-        exporting.add_argument(f"--{kind}", default="bundled", metavar="MODEL", help="as for pytest bench")
+    for kind, model in zip(MODELS, ("bundled", default_segmentation()), strict=True):
+        exporting.add_argument(f"--{kind}", default=model, metavar="MODEL", help="as for pytest bench")
     exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
     exporting.add_argument(
         "--der", type=float, metavar="POINTS", help="measured DER increase (default: the newest in --benchmarks)"
@@ -33,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     exporting.add_argument(
         "--benchmarks", type=Path, default=Path(".benchmarks"), metavar="DIR", help="stored runs (default: .benchmarks)"
     )
+    fetching = commands.add_parser("fetch", help="trained models that need no token, into the user's cache")
+    fetching.set_defaults(run=fetch_models)
+    fetching.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)} (default: all)")
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # of the libraries' own dependencies
     try:
@@ -77,6 +82,30 @@ def export(given: argparse.Namespace) -> None:
     root = load(kind, getattr(given, kind), given.trust_checkpoint)
     notes = export_variant(given.name, root, given.out, given.der, given.benchmarks.rglob("*.json"))
     print(f"{given.out}: " + ", ".join(f"{key} {value}" for key, value in notes.items()))
+
+
+def fetch_models(given: argparse.Namespace) -> None:
+    """Fetch what is not there yet, and print where each model is, and whose."""
+    names = given.names or list(KNOWN)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        tasks: dict[str, TaskID] = {}
+
+        def told(package: str, done: int, total: int) -> None:
+            if package not in tasks:
+                tasks[package] = bar.add_task(package, total=total)
+            bar.update(tasks[package], completed=done)
+
+        fetch(names, told)
+    for name in names:
+        print(f"{name}: {path_of(name)} ({KNOWN[name].licence}, {KNOWN[name].copyright})")
 
 
 if __name__ == "__main__":

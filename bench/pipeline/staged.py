@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # "bundled" is what `python -m bench tune --corpus embedded-dev` found for the bundled models.
 PRESETS = {
     "bundled": (0.504, 0.476, 0.830),
+    "bundled-pyannote": (0.701, 0.506, 0.818),
     "dihard3": (0.555, 0.422, 1.517),
     "ami": (0.507, 0.006, 1.057),
     "voxconverse": (0.576, 0.915, 0.648),

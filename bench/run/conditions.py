@@ -51,6 +51,8 @@ def notes(models: Models, corpus: Corpus) -> list[str]:
         for name, model in models.items()
         if (seconds := getattr(model, "compile_seconds", None)) is not None
     ]
+    if (seconds := models.trained_duration) not in (None, models.duration):
+        lines.append(f"the segmentation was trained on chunks of {seconds:g} s, not of {models.duration:g} s (--chunk)")
     if not models.segmentation_trained:
         lines.append("the segmentation has random weights: only its cost is measured; DER: not measured")
     return lines

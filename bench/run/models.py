@@ -11,7 +11,7 @@ from bench.latency.results import TWIN
 from bench.latency.size import parameters, saved_size
 from bench.pipeline.oracle import OracleSegmentation
 from variants import UnavailableError, UserError
-from variants.loading import load
+from variants.loading import load, trained_duration
 
 from .options import ModelOptions
 
@@ -65,6 +65,11 @@ class Models(Mapping[str, "Built"]):
         bundled: Any = load("segmentation")  # a PyanNet, which `load` does not know
         frames = int(bundled.num_frames(round(self.duration * 16000)))
         return variants.as_segmentation_model(OracleSegmentation(self.duration, frames))
+
+    @property
+    def trained_duration(self) -> float | None:
+        """Seconds of the chunks that the segmentation was trained on, None where it does not say."""
+        return None if self.oracle else trained_duration(self._segmentation_root)
 
     def segmentation_of(self, name: str) -> SegmentationModel:
         """The segmentation model that a variant's pipeline runs."""

@@ -8,9 +8,17 @@ from typing import Any, Literal, get_args
 import variants
 from bench.pipeline.staged import PRESETS, PipelineSettings
 from variants import UserError
+from variants.loading import default_segmentation
 
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
 Extent = Literal["quick", "full", "off"]
+# the preset of each pair of models, (embedding, segmentation), that thresholds were tuned for; the paper's for others
+PAIRS = {
+    ("bundled", "bundled"): "bundled",
+    ("bundled", "oracle"): "bundled",
+    ("bundled", "pyannote/segmentation"): "bundled-pyannote",
+    ("pyannote/embedding", "pyannote/segmentation"): "dihard3",
+}
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class ModelOptions:
     """Which models all variants are built from."""
 
     embedding: str
-    """`bundled`, a pyannote checkpoint, or a Hugging Face id."""
+    """`bundled`, a fetched model, a pyannote checkpoint, or a Hugging Face id."""
 
     segmentation: str
     """The same, or `oracle`: the reference itself."""
@@ -89,8 +97,19 @@ class Options:
 def add_options(add: Callable[..., Any]) -> None:
     """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
     add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows and the fastest)")
-    add("--embedding", default="bundled", metavar="MODEL", help="bundled, a pyannote checkpoint, or a Hugging Face id")
-    add("--segmentation", default="bundled", metavar="MODEL", help="the same, or 'oracle': the reference itself")
+    add(
+        "--embedding",
+        default="bundled",
+        metavar="MODEL",
+        help="bundled (default), a fetched model, a pyannote checkpoint, or a Hugging Face id",
+    )
+    add(
+        "--segmentation",
+        default=default_segmentation(),  # as a value, so that both sides of a gate get the same one
+        metavar="MODEL",
+        help="the same, or 'oracle': the reference itself (default: pyannote/segmentation where it has been "
+        "fetched by `python -m variants fetch`, else bundled)",
+    )
     add(
         "--segmentation-variant",
         metavar="NAME",
@@ -101,7 +120,8 @@ def add_options(add: Callable[..., Any]) -> None:
     add(
         "--preset",
         choices=sorted(PRESETS),
-        help="tau, rho and delta: DIART's own for a corpus (the paper: dihard3), or bundled (default for these models)",
+        help="tau, rho and delta: DIART's own for a corpus (the paper: dihard3), or tuned for a pair of models "
+        "(default: those of the pair, where they are known, else dihard3)",
     )
     add("--tau", type=float, help="tau_active, the speaker activity threshold")
     add("--rho", type=float, help="rho_update, the share of activity that updates a speaker")
@@ -139,8 +159,7 @@ def parse(get: Callable[[str], Any]) -> Options:
         other = variants.get(other, "segmentation").name
         if get("segmentation") == "oracle":
             raise UserError("--segmentation-variant: an oracle is no model and has no variants")
-    bundled = get("embedding") == "bundled" and get("segmentation") in ("bundled", "oracle")
-    preset = PRESETS[get("preset") or ("bundled" if bundled else "dihard3")]
+    preset = PRESETS[get("preset") or PAIRS.get((get("embedding"), get("segmentation")), "dihard3")]
     thresholds = [
         value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
     ]

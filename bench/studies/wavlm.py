@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--device", choices=["cpu", "cuda"], default="cpu", help="cuda: the GPU as well, if there is one"
     )
     add_options(parser.add_argument)
-    parser.set_defaults(accuracy="off", budget=120.0, step=0.5)
+    parser.set_defaults(segmentation="bundled", accuracy="off", budget=120.0, step=0.5)
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # of the libraries' own dependencies
     try:

@@ -188,6 +188,14 @@ def test_foreign_json_has_no_ratios() -> None:
     assert differing_conditions({}, {}) == ["it does not say on what it was measured"]
 
 
+def test_other_models_are_named_and_never_judged(findings: Findings) -> None:
+    other = stored()
+    other["diartbench"]["segmentation"] = "pyannote/segmentation (0b5b3216d60a)"
+    text = render(replace(findings, compared={"2026-01-01": other})).split("Compared with")[1]
+    assert "no verdict" in text
+    assert "segmentation: pyannote/segmentation (0b5b3216d60a) then, bundled segmentation now" in " ".join(text.split())
+
+
 def test_only_the_settings_that_differ_are_named() -> None:
     common = {"threads": "1", "embedding": "e", "segmentation": "s", "machine": {"cpu": "c"}}
     then, now = (common | {"settings": {"step": step, "latency": 3.0}} for step in (0.25, 0.5))

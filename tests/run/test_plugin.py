@@ -12,7 +12,8 @@ from bench.corpus import Recording
 
 CONFTEST = 'pytest_plugins = ["bench.plugin"]\n'
 STEP = 0.5
-FAST = ("--budget", "0", "--accuracy", "off", "--corpus", "clip", "--step", str(STEP))
+BUNDLED = ("--embedding", "bundled", "--segmentation", "bundled")
+FAST = (*BUNDLED, "--budget", "0", "--accuracy", "off", "--corpus", "clip", "--step", str(STEP))
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_own_corpus_without_reference_gives_latency_and_disagreement(project: py
     generator = np.random.default_rng(0)
     soundfile.write(folder / "talk.wav", 0.1 * generator.standard_normal(9 * 16000), 16000)
     (folder / "broken.wav").write_bytes(b"RIFF")
-    asked = ("--corpus", str(folder), "--variants", "baseline", "--budget", "0", "--step", str(STEP))
+    asked = (*BUNDLED, "--corpus", str(folder), "--variants", "baseline", "--budget", "0", "--step", str(STEP))
     result = run(project, *asked, "-k", "model_only")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*Accuracy*", "*broken.wav*unreadable*"])

@@ -89,7 +89,7 @@ def test_scores_are_those_of_a_run(clip: Recording, tmp_path: Path, capsys: pyte
     given = argparse.Namespace()
     parser = argparse.ArgumentParser()
     add_options(parser.add_argument)
-    parser.parse_args(["--corpus", str(clip.path.parent), "--accuracy", "full"], given)
+    parser.parse_args(["--segmentation", "bundled", "--corpus", str(clip.path.parent), "--accuracy", "full"], given)
     run = Run(parse(lambda name: getattr(given, name)), ["distilled"], tmp_path, lambda *_: None)
     expected, teacher = run.scores.accuracy["distilled"], run.scores.accuracy["baseline"]
     command = ["--students", str(STUDENT), "--corpus", str(clip.path.parent), "--report"]

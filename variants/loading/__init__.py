@@ -1,5 +1,16 @@
 """Models from files. In: `bundled`, a path, an id or a preset. Out: a network in eval mode, its provenance stamped."""
 
-from .models import WEIGHTS, checked, load, safe_globals, segmentation_specifications
+from .bundled import WEIGHTS, checked, segmentation_specifications
+from .checkpoint import safe_globals
+from .sources import FETCHED_SEGMENTATION, default_segmentation, load, trained_duration
 
-__all__ = ["WEIGHTS", "checked", "load", "safe_globals", "segmentation_specifications"]
+__all__ = [
+    "FETCHED_SEGMENTATION",
+    "WEIGHTS",
+    "checked",
+    "default_segmentation",
+    "load",
+    "safe_globals",
+    "segmentation_specifications",
+    "trained_duration",
+]
