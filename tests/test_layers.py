@@ -25,7 +25,7 @@ VARIANTS = (
     ("compressed",),
     ("exact", "paper"),
     ("loading", "runtime"),
-    ("registry", "wavlm"),
+    ("campplus", "registry", "wavlm"),
     ("provenance", "pruning", "speech", "fetch"),
     ("arrays", "errors", "files"),
 )

@@ -16,6 +16,7 @@ import variants
 from bench.accuracy.der import lowest_cosine
 from variants import UserError
 from variants.arrays import Floats
+from variants.compressed.calibration import calibration
 from variants.compressed.int8_static import Feeds, chunk_feeds, quantisable, quantise, row_feeds, sensitive
 from variants.exact.cached import CachedFront
 from variants.exact.row_graph import row_graph
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
                 path.write_bytes(bytes(graph.get_buffer("file").numpy()))
                 print(table(path, *chunk_feeds(), SCORES))
             else:
-                print(table(export(row_graph(_network(given)), path), *row_feeds(), COSINES))
+                print(table(export(row_graph(_network(given)), path), *row_feeds(calibration()), COSINES))
     except UserError as error:
         print(f"bench.studies sensitivity: {error}", file=sys.stderr)
         return 1

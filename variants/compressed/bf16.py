@@ -38,6 +38,8 @@ class Cast(nn.Module):
 )
 def bf16(model: nn.Module) -> nn.Module:
     """The folded TDNN in bfloat16; SincNet, with its instance norms, and pooling stay in float32."""
+    if not isinstance(getattr(model, "tdnns", None), nn.ModuleList):
+        raise UnavailableError(f"bf16 needs an XVectorSincNet, not a {type(model).__name__}")
     tdnns = model.get_submodule("tdnns").to(torch.bfloat16).children()
     model.tdnns = nn.ModuleList([Cast(torch.bfloat16), *tdnns, Cast(torch.float32)])
     return model.eval()

@@ -1,8 +1,10 @@
 """Chunks of speech by which ranges of activations are found, and where they came from."""
 
+from __future__ import annotations
+
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,11 @@ class Calibration:
     waveforms: Floats
     weights: Floats
     digest: str
+
+    def spread(self, count: int) -> Calibration:
+        """`count` of the chunks, or all where there are fewer, spread over them."""
+        chosen = slice(None, None, max(len(self.weights) // count, 1))
+        return replace(self, waveforms=self.waveforms[chosen][:count], weights=self.weights[chosen][:count])
 
     def notes(self) -> dict[str, str]:
         """What a quantised file says of it."""

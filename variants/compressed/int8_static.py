@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Collection, Mapping, Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,13 @@ from variants.registry import variant
 from variants.runtime.cpu import multiplies_int8
 from variants.runtime.onnx import Finish, load_in_diart, pinned
 
-from .calibration import calibration
+from .calibration import Calibration, calibration
 
 if TYPE_CHECKING:
     from diart.models import EmbeddingModel
 
 PERCENTILE = 99.99  # of an activation's values that its range holds: outliers would coarsen all others
-STATIC = ("Conv", "Gemm", "MatMul")
+STATIC, ACTIVATIONS = ("Conv", "Gemm", "MatMul"), ("LeakyRelu", "Relu")
 Feeds = Sequence[Mapping[str, Floats]]
 
 
@@ -47,33 +48,39 @@ def sensitive(path: Path) -> set[str]:
 
 
 def activations_behind(path: Path, nodes: Collection[str]) -> set[str]:
-    """LeakyReLUs right behind `nodes`: between two quantised layers they stay in int8."""
+    """ReLUs, leaky ones too, right behind `nodes`: between two quantised layers they stay in int8."""
     import onnx
 
     graph = onnx.load(str(path)).graph
     outputs = {output for n in graph.node if n.name in nodes for output in n.output}
-    return {n.name for n in graph.node if n.op_type == "LeakyRelu" and n.input[0] in outputs}
+    return {n.name for n in graph.node if n.op_type in ACTIVATIONS and n.input[0] in outputs}
 
 
-def quantise(path: Path, feeds: Feeds, notes: Mapping[str, str], nodes: Collection[str] | None = None) -> Path:
+def quantise(
+    path: Path,
+    feeds: Feeds,
+    notes: Mapping[str, str],
+    nodes: Collection[str] | None = None,
+    percentile: float = PERCENTILE,
+) -> Path:
     """Write the int8 form of an ONNX file beside it, and return it; LSTMs are quantised dynamically.
 
     feeds: inputs by name, from which the activations' ranges are taken. nodes: what to quantise; None: all that is
-    `quantisable` and not `sensitive`. Activations are unsigned, weights signed and by channel. Without instructions
-    for int8, weights get seven bits, as sums of two products would saturate (onnxruntime's `reduce_range`). What was
-    made once in this process is not made again.
+    `quantisable` and not `sensitive`. percentile: of an activation's values that its range holds. Activations are
+    unsigned, weights signed and by channel. Without instructions for int8, weights get seven bits, as sums of two
+    products would saturate (onnxruntime's `reduce_range`). What was made once in this process is not made again.
     """
     import onnx
 
     chosen = set(quantisable(path)) - sensitive(path) if nodes is None else set(nodes)
     spare, target = not multiplies_int8(), path.with_suffix(".int8.onnx")
-    key = hashlib.sha256(repr((spare, sorted(chosen), sorted(notes.items()))).encode() + path.read_bytes())
+    key = hashlib.sha256(repr((spare, percentile, sorted(chosen), sorted(notes.items()))).encode() + path.read_bytes())
     for name, value in (item for feed in feeds for item in feed.items()):
         key.update(f"{name} {value.shape} {value.dtype}".encode() + value.tobytes())
     if key.digest() not in _made:
-        _quantise(path, target, feeds, chosen, spare)
+        _quantise(path, target, feeds, chosen, spare, percentile)
         model = onnx.load(str(target))
-        how = {"calibration_method": f"percentile {PERCENTILE:g}", "calibration_weight_bits": "7" if spare else "8"}
+        how = {"calibration_method": f"percentile {percentile:g}", "calibration_weight_bits": "7" if spare else "8"}
         onnx.helper.set_model_props(model, {**notes, **how})
         _made[key.digest()] = model.SerializeToString()
     target.write_bytes(_made[key.digest()])
@@ -83,7 +90,7 @@ def quantise(path: Path, feeds: Feeds, notes: Mapping[str, str], nodes: Collecti
 _made: dict[bytes, bytes] = {}  # quantised files by the digest of what they were made of: calibration takes its time
 
 
-def _quantise(path: Path, target: Path, feeds: Feeds, chosen: set[str], spare: bool) -> None:
+def _quantise(path: Path, target: Path, feeds: Feeds, chosen: set[str], spare: bool, percentile: float) -> None:
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_dynamic, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -106,12 +113,12 @@ def _quantise(path: Path, target: Path, feeds: Feeds, chosen: set[str], spare: b
             str(target),
             _Reader(feeds),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=[*STATIC, "LeakyRelu"],
+            op_types_to_quantize=[*STATIC, *ACTIVATIONS],
             nodes_to_quantize=sorted((chosen - lstms) | activations_behind(path, chosen)),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             calibrate_method=CalibrationMethod.Percentile,
-            extra_options={"CalibPercentile": PERCENTILE},
+            extra_options={"CalibPercentile": percentile},
             **common,
         )
 
@@ -126,9 +133,8 @@ class _Reader:
         return next(self.feeds, None)
 
 
-def row_feeds() -> tuple[Feeds, dict[str, str]]:
+def row_feeds(found: Calibration) -> tuple[Feeds, dict[str, str]]:
     """DIART's rows of every calibration chunk, and what to note of it."""
-    found = calibration()
     feeds = [
         {"waveform": np.repeat(waveform[None], len(weights), axis=0), "weights": weights}
         for waveform, weights in zip(found.waveforms, found.weights, strict=True)
@@ -156,6 +162,7 @@ def quantised(feeds: Feeds, notes: Mapping[str, str]) -> Finish:
     needs=["onnx", "onnxruntime"],
     default=False,
 )
+@singledispatch
 def int8_static(model: nn.Module) -> EmbeddingModel:
     """The graph of `onnx-tuned` with int8 convolutions and linear layer, the sinc filters in float."""
-    return pinned(load_in_diart(row_graph(model), finish=quantised(*row_feeds())))
+    return pinned(load_in_diart(row_graph(model), finish=quantised(*row_feeds(calibration()))))

@@ -1,6 +1,7 @@
 """The fastest exact combination: the first convolution cached in torch, all that follows it in one ONNX graph each."""
 
 from collections.abc import Callable
+from functools import singledispatch
 
 import torch
 from torch import nn
@@ -41,6 +42,7 @@ def graph_behind(front: CachedFront, rest: nn.Module, finish: Behind = lambda fr
     exported_by="distilled-onnx-tuned",
     segmentation="segmentation-cached-onnx",
 )
+@singledispatch
 def best_exact(model: nn.Module) -> nn.Module:
     """The first convolution cached; what lies between it and the pooling as one graph, lowered to two dimensions."""
     return cached_graph(model)

@@ -1,5 +1,6 @@
 """All that is constant at inference, computed once: sinc filters frozen, BatchNorms folded into what follows them."""
 
+from functools import singledispatch
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ def fold_into_convolution(scale: torch.Tensor, shift: torch.Tensor, layer: nn.Co
     tolerance=1.0,
     default=False,
 )
+@singledispatch
 def fold(model: nn.Module) -> nn.Module:
     """Freeze the sinc filters and fold every BatchNorm of the TDNN forward, the last one into the pooling.
 

@@ -13,13 +13,14 @@ from .folded import frozen_sinc
 def lowered(layer: nn.Module) -> nn.Module:
     """`layer` for (batch, channels, 1, time) instead of (batch, channels, time); others than these are elementwise."""
     if isinstance(layer, nn.Conv1d):
-        if any(layer.padding) or layer.groups != 1:
-            raise UnavailableError("only an unpadded, ungrouped convolution is lowered to two dimensions")
+        if isinstance(layer.padding, str) or layer.padding_mode != "zeros" or layer.groups != 1:
+            raise UnavailableError("only an ungrouped convolution, padded by zeros, is lowered to two dimensions")
         result: nn.Module = nn.Conv2d(
             layer.in_channels,
             layer.out_channels,
             (1, layer.kernel_size[0]),
             (1, layer.stride[0]),
+            (0, layer.padding[0]),
             dilation=(1, layer.dilation[0]),
             bias=layer.bias is not None,
         )

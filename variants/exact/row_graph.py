@@ -1,5 +1,7 @@
 """The shared trunk as one graph that an exporter can trace: rows in, rows out, without a loop or branch in Python."""
 
+from functools import singledispatch
+
 import torch
 from torch import nn
 
@@ -76,6 +78,7 @@ class RowGraph(nn.Module):
         return pooled.index_put((index,), pool_directly(mapped, *values))
 
 
+@singledispatch
 def row_graph(model: nn.Module, shared: bool = True, lower: bool = True) -> RowGraph:
     """The graph of an x-vector, folded or not; lower: its convolutions in two dimensions, the sinc filters frozen."""
     sincnet, embedding = model.get_submodule("sincnet"), model.get_submodule("embedding")

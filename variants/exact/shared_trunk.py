@@ -4,6 +4,8 @@ DIART hands the model the same waveform once per local speaker; the weights ente
 model computes the same trunk three times over.
 """
 
+from functools import singledispatch
+
 import torch
 from torch import nn
 
@@ -64,6 +66,7 @@ def run_lengths(waveforms: torch.Tensor) -> list[int]:
 
 @variant("shared-trunk", title="shared trunk", exact=True)
 @variant("distilled-shared-trunk", title="+ shared trunk", parent="distilled", exact=True, tolerance=1.0, default=False)
+@singledispatch
 def share(model: nn.Module) -> nn.Module:
     """The trunk once per chunk, the pooling of all its speakers in matrix products."""
     shared = SharedTrunk(model)

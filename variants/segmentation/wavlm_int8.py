@@ -29,9 +29,8 @@ def wavlm_in_int8(model: nn.Module) -> nn.Module:
 
 
 def _quantised(path: Path) -> Path:
-    found = calibration()
-    chosen = found.waveforms[:: max(len(found.waveforms) // CALIBRATION, 1)][:CALIBRATION]
-    feeds = [{"inputs": waveform[None].astype(np.float32)} for waveform in chosen]
+    found = calibration().spread(CALIBRATION)
+    feeds = [{"inputs": waveform[None].astype(np.float32)} for waveform in found.waveforms]
     return quantise(path, feeds, found.notes(), _worth_it(path))
 
 
