@@ -1,8 +1,8 @@
 """CAM++'s weights from a file, read as data."""
 
 import hashlib
+import io
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,21 +12,20 @@ from variants.provenance import Provenance, stamp
 from .network import CAMPlusPlus
 
 
-def load_campplus(path: Path) -> CAMPlusPlus:
+def load_campplus(path: Path, sha256: str | None = None) -> CAMPlusPlus:
     """The network with the weights in `path` (3D-Speaker's `campplus_cn_en_common.pt`), in eval mode, stamped.
 
-    Raises UserError for a file that cannot be read, or holds anything but exactly its weights.
+    sha256: what the file must have. Raises UserError for a file that cannot be read or has another one, or that
+    holds anything but exactly the weights.
     """
-    where = f"--embedding campplus: {path}"
     model = CAMPlusPlus()
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read: {error.strerror or error}") from None
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if sha256 not in (None, digest):
+            raise ValueError("damaged (its SHA-256 is not the known one)")
+        model.load_state_dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises whatever a damaged file makes it raise
-        reason = (str(error).split("\n")[0] or type(error).__name__).split(". ")[0].rstrip(":")
-        cure = "`python -m variants fetch campplus`"
-        raise UserError(f"{where}: damaged, or not the weights of CAM++ ({reason}): {cure}") from None
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].split(". ")[0] or "empty"
+        raise UserError(f"--embedding campplus: {path}: {reason}; `python -m variants fetch campplus`") from None
     return stamp(model.eval(), Provenance("campplus", digest, trained=True))
