@@ -10,6 +10,9 @@ from variants import Variant
 from variants.registry import EXACT_TOLERANCE
 
 COSINE = 0.99999  # lowest between an exact variant's embeddings and its parent's
+# The same where the segmentation runs elsewhere, too. Its rounding moves the weights: four layers of LSTM carry 1e-5
+# to 0.04 within a chunk (pyannote/segmentation: cosine 0.9994 in one row of 744, the labels all the same).
+COSINE_BESIDE_ANOTHER_SEGMENTATION = 0.999
 
 
 def describe(name: str, other: str, run: Run) -> str:
@@ -34,7 +37,8 @@ def test_exact_variant_equals_its_parent(variant: Variant, scored: Run) -> None:
         + describe(variant.name, variant.parent, scored)
     )
     lowest = min(accuracy.files, key=lambda f: f.parent_cosine)
-    assert lowest.parent_cosine >= COSINE, (
+    bound = COSINE if variant.segmentation is None else COSINE_BESIDE_ANOTHER_SEGMENTATION
+    assert lowest.parent_cosine >= bound, (
         f"{variant.name}: cosine {lowest.parent_cosine:.7f} to {variant.parent} in {lowest.name}; changed: {changed}"
     )
 

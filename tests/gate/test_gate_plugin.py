@@ -15,6 +15,7 @@ from bench.latency.machine import cpu_model
 from bench.run.options import ScoringOptions
 from bench.run.run import Run
 from variants import UserError
+from variants.fetch import path_of
 
 SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08}
 SETTINGS = {"duration": 5.0, "step": 0.25, "latency": 3.0, "tau": 0.5, "rho": 0.4, "delta": 1.0}
@@ -146,3 +147,22 @@ def test_a_revision_that_cannot_be_measured_is_refused_before_anything_is_loaded
     result = run(project, "--against", "v0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: --against v0: too old, says gate" in result.errlines
+
+
+def test_both_sides_get_the_default_models_by_name(
+    project: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: dict[str, Any] = {}
+
+    def compare_with(self: Any, revision: str, options: dict[str, Any]) -> None:
+        sent.update(options)
+        raise UserError("enough")
+
+    monkeypatch.setattr("bench.gate.against.checkout_of", lambda _: tmp_path)
+    monkeypatch.setattr("bench.gate.against.commit_of", lambda *_: "a" * 40)
+    monkeypatch.setattr(gate_module.Gate, "compare_with", compare_with)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path_of("pyannote/segmentation").parent.mkdir(parents=True)
+    path_of("pyannote/segmentation").touch()
+    run(project, "--against", "HEAD")
+    assert (sent["embedding"], sent["segmentation"]) == ("bundled", "pyannote/segmentation")

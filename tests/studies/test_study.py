@@ -92,7 +92,7 @@ def test_scores_are_those_of_a_run(clip: Recording, tmp_path: Path, capsys: pyte
     parser.parse_args(["--segmentation", "bundled", "--corpus", str(clip.path.parent), "--accuracy", "full"], given)
     run = Run(parse(lambda name: getattr(given, name)), ["distilled"], tmp_path, lambda *_: None)
     expected, teacher = run.scores.accuracy["distilled"], run.scores.accuracy["baseline"]
-    command = ["--students", str(STUDENT), "--corpus", str(clip.path.parent), "--report"]
+    command = ["--segmentation", "bundled", "--students", str(STUDENT), "--corpus", str(clip.path.parent), "--report"]
     assert study.main(command) == 0
     assert expected.der is not None
     assert teacher.der is not None
