@@ -21,6 +21,7 @@ from variants.loading import FETCHED_SEGMENTATION
 from .history.storage import install
 from .latency.kinds import KindName, kind_of
 from .run.options import add_options, parse
+from .run.refusals import benchmark_session, check_measurable
 from .run.stash import RUN, variant_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["bench.gate.plugin"]
 
 HISTORY: pytest.StashKey[Sequence[dict[str, Any]]] = pytest.StashKey()  # stored runs, for the report
-WRITTEN: pytest.StashKey[str] = pytest.StashKey()  # where the report is, or why there is none
+LINES: pytest.StashKey[list[str]] = pytest.StashKey()  # to say below the tables: what was written, or was not
 COMPARED: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # stored runs by the time of their making
 NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
 
@@ -45,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_save_data = True  # saved runs keep their rounds
-    config.add_cleanup(install().undo)
+    config.add_cleanup(install(lambda line: _fail(config, line)).undo)
     config.addinivalue_line("python_files", "bench_*.py")  # so that other projects collect our benchmarks too
     config.addinivalue_line("python_functions", "bench_*")
 
@@ -66,10 +67,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Refuse bad options before anything is collected."""
-    try:
+    with _usage_errors():
         _selected(session.config)
         parse(session.config.getoption)
         _prepare_report(session.config)
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Generator[None, None, None]:
+    """What is the user's to mend ends the session by one line."""
+    try:
+        yield
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -83,7 +91,7 @@ def _prepare_report(config: pytest.Config) -> None:
     from .report.stored import stored_runs
 
     check_folder(folder)
-    config.stash[HISTORY] = stored_runs(Path(config.getoption("benchmark_storage").removeprefix("file://")))
+    config.stash[HISTORY] = stored_runs(Path(config.getoption("benchmark_storage", "").removeprefix("file://")))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -96,25 +104,51 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Claim the threads and load models and corpus before the first benchmark, and before any torch work."""
-    items = [item for item in session.items if isinstance(item, pytest.Function) and NEEDS_RUN & {*item.fixturenames}]
-    if not items or session.config.option.collectonly:
+    config = session.config
+    needs = NEEDS_RUN - ({"recorded"} if config.getoption("benchmark_skip", False) else set())
+    items = [item for item in session.items if isinstance(item, pytest.Function) and needs & {*item.fixturenames}]
+    if not items or config.option.collectonly:
         return
     timed = any("recorded" in item.fixturenames for item in items)
     names = dict.fromkeys(variant_of(item).name for item in items)
-    cache = getattr(session.config, "cache", None)  # absent under -p no:cacheprovider
-    folder = cache.mkdir("diartbench") if cache else Path(tempfile.mkdtemp(prefix="diartbench-"))
-    try:
-        with _without_warnings():
-            from .run.run import Run
+    shared = hasattr(config, "workerinput")  # one process of pytest-xdist
+    with _usage_errors(), _without_warnings():
+        if timed and shared and benchmark_session(config).xdist_warning:
+            return  # the process that started this one refuses
+        if timed:
+            check_measurable(config)
+        from .run.run import Run
 
-            run = Run(parse(session.config.getoption), names, folder, _progress(session.config))
-            if timed or not hasattr(session.config, "workerinput"):  # pytest-xdist: another process may score
-                run.prepare(timed)
-                if run.options.scoring.extent == "full" and run.scores.unjudged:
-                    raise UserError(f"--accuracy full: {run.scores.unjudged}; or leave it out")
-    except UserError as error:
-        raise pytest.UsageError(str(error)) from None
-    session.config.stash[RUN] = run
+        run = Run(parse(config.getoption), names, _cache(config), _progress(config))
+        if timed or not shared:  # another process may score
+            run.prepare(timed)
+            if run.options.scoring.extent == "full" and run.scores.unjudged:
+                raise UserError(f"--accuracy full: {run.scores.unjudged}; or leave it out")
+    config.stash[RUN] = run
+
+
+def _cache(config: pytest.Config) -> Path:
+    """Where accuracy is kept from run to run; a temporary folder, and a warning, where nothing can be kept."""
+    cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+    if cache is not None:
+        try:
+            folder: Path = cache.mkdir("diartbench")
+            tempfile.TemporaryFile(dir=folder).close()
+            return folder
+        except OSError as error:
+            text = f"accuracy is scored anew in each run: {error.filename or 'the cache'}: {error.strerror}"
+            config.issue_config_time_warning(pytest.PytestWarning(text), stacklevel=2)
+    temporary = tempfile.TemporaryDirectory(prefix="diartbench-")
+    config.add_cleanup(temporary.cleanup)
+    return Path(temporary.name)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Refuse benchmarks in several processes at once, before any of them is started."""
+    if any("::bench_" in name for name in ids):
+        with _usage_errors():
+            check_measurable(node.config)
 
 
 class Recorded:
@@ -144,7 +178,7 @@ def recorded(request: pytest.FixtureRequest, variant: variants.Variant) -> Recor
         pytest.fail(str(error), pytrace=False)
     _need(run, variant.name)
     marker: dict[str, Any] = {"group": kind}
-    if not request.config.getoption("benchmark_disable"):
+    if not benchmark_session(request.config).disabled:
         try:
             with _without_warnings():
                 rounds = run.rounds(kind, variant.name)
@@ -205,15 +239,27 @@ def _progress(config: pytest.Config) -> Callable[[str, float], None]:
     return show
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
     """Add what the whole run rests on: machine, threads, models, corpus and settings."""
     if RUN in config.stash:
         output_json.setdefault("diartbench", {}).update(config.stash[RUN].conditions())
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchmark: dict[str, Any]) -> None:
     """Remember each run that `--benchmark-compare` loads, to set ratios beside ratios."""
     config.stash.setdefault(COMPARED, {})[compared_benchmark.get("datetime", "an unknown time")] = compared_benchmark
+
+
+def _fail(config: pytest.Config, line: str) -> None:
+    """Let the session fail once all is shown, by a line below the tables; a regression that the gate found wins."""
+    from .gate.verdict import EXIT, INCONCLUSIVE
+
+    config.stash.setdefault(LINES, []).append(line)
+    session = config.pluginmanager.get_plugin("session")
+    if isinstance(session, pytest.Session) and session.exitstatus in (pytest.ExitCode.OK, EXIT[INCONCLUSIVE]):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(trylast=True)
@@ -232,21 +278,26 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         with _without_warnings():
             gate = gate_rows(config.stash[GATE].facts()) if GATE in config.stash else None
             page = write(document(run.findings(), made, config.stash[HISTORY], gate), folder)
-        config.stash[WRITTEN] = f"report: {page}"
+        config.stash.setdefault(LINES, []).append(f"report: {page}")
     except OSError as error:
-        config.stash[WRITTEN] = f"report: not written: {folder}: {error.strerror}"
-        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        _fail(config, f"report: not written: {folder}: {error.strerror}")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
-    """Our tables, after pytest-benchmark's."""
-    yield
-    run = config.stash.get(RUN, None)
-    if run is not None and run.timing.kinds:
-        from .report.terminal import render
+    """Our tables, after pytest-benchmark's, whatever becomes of those; its own regressions fail the session."""
+    from pytest_benchmark.session import PerformanceRegression
 
-        terminalreporter.section("DiartBench")
-        terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {}))))
-    if WRITTEN in config.stash:
-        terminalreporter.write_line(config.stash[WRITTEN])
+    try:
+        yield
+    except PerformanceRegression as error:  # which it has shown
+        _fail(config, f"--benchmark-compare-fail: {error}")
+    finally:
+        run = config.stash.get(RUN, None)
+        if run is not None and run.timing.kinds:
+            from .report.terminal import render
+
+            terminalreporter.section("DiartBench")
+            terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {}))))
+        for line in config.stash.get(LINES, []):
+            terminalreporter.write_line(line)

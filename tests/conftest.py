@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from hypothesis import settings
+from made import made_project, store  # noqa: F401 - fixtures
 from pyannote.core import Annotation, Segment
 
 from bench.corpus import Recording, sample

@@ -27,7 +27,8 @@ VARIANTS = (
     ("loading", "runtime"),
     ("campplus", "registry", "wavlm"),
     ("provenance", "pruning", "speech", "fetch"),
-    ("arrays", "errors", "files"),
+    ("files",),
+    ("arrays", "errors"),
 )
 MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}
 MAY_MEASURE = {f"bench.gate.{name}" for name in ("__main__", "gate", "record", "worker")}  # a gated run's own blocks

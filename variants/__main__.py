@@ -12,6 +12,7 @@ from rich.table import Table
 from .errors import UnavailableError, UserError
 from .exporting import export_variant
 from .fetch import KNOWN, fetch, path_of
+from .files import check_writable
 from .loading import default_segmentation, load
 from .registry import MODELS, Variant, get, names, require
 
@@ -79,6 +80,7 @@ def _measured(entry: Variant) -> str:
 def export(given: argparse.Namespace) -> None:
     """Write the file and print what its metadata say."""
     kind = get(given.name).model
+    check_writable(given.out, "--out")  # before anything is loaded
     root = load(kind, getattr(given, kind), given.trust_checkpoint)
     notes = export_variant(given.name, root, given.out, given.der, given.benchmarks.rglob("*.json"))
     print(f"{given.out}: " + ", ".join(f"{key} {value}" for key, value in notes.items()))

@@ -11,6 +11,7 @@ from variants.errors import UserError
 from variants.exact.pooling import ProductPool
 from variants.exact.row_graph import row_graph
 from variants.exact.shared_trunk import SharedTrunk
+from variants.files import check_writable
 from variants.provenance import Provenance, provenance_of
 from variants.registry import Built, Variant, build, get
 from variants.runtime.graph import Graph
@@ -34,10 +35,7 @@ def export_variant(
             f"variant {name!r} keeps state, is two models, or is no ONNX: it cannot be one ONNX file; "
             f"the nearest that can is {entry.exported_by!r}"
         )
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {out.parent}")
-    if out.is_dir():
-        raise UserError(f"--out {out}: this is a folder; name the file to write")
+    check_writable(out, "--out")
     model = build(name, root)
     source = provenance_of(model)
     if der_increase is None:

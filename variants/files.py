@@ -4,16 +4,47 @@ import os
 import tempfile
 from pathlib import Path
 
+from .errors import UserError
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is either there whole or not at all."""
+    """Write a file, text in UTF-8, so that it is there whole or not at all. Pipes and devices are just written to.
+
+    Bytes of a file's name that are no UTF-8, which Python has as lone surrogates, are written as they were.
+    """
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    if _special(path):
+        path.write_bytes(data)
+        return
+    temporary = _temporary(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.chmod(0o644)  # as any other file, not only for this user
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: Path, option: str) -> None:
+    """UserError in one line if `write_atomically` could not write there, as the option says; to be called in time."""
+    try:
+        if path.is_dir():
+            raise UserError(f"{option} {path}: this is a folder; name the file to write")
+        if not _special(path):
+            _temporary(path).unlink()
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot be written there ({error.strerror})") from None
+
+
+def _special(path: Path) -> bool:
+    """Whether this is a pipe, a terminal or the like, which must not be replaced by a file."""
+    return path.exists() and not path.is_file()
+
+
+def _temporary(path: Path) -> Path:
+    """A new file beside `path`, whose folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        Path(temporary).chmod(0o644)  # as any other file, not only for this user
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    os.close(handle)
+    return Path(temporary)

@@ -53,7 +53,7 @@ class Variant:
     """Whether it is measured without being named."""
     pinned: bool = True
     """Whether it obeys the run's thread settings."""
-    probe: Callable[[], None] = lambda: None
+    probe: Callable[[], object] = lambda: None
     """Raises UnavailableError for whatever else is missing."""
     model: Model = "embedding"
     """Which of the two models it is a variant of."""

@@ -67,8 +67,9 @@ def load(folder: Path, key: str) -> Accuracy | None:
 
 
 def store(folder: Path, key: str, accuracy: Accuracy) -> None:
-    """Keep an accuracy under its key."""
-    write_atomically(folder / f"{key}.json", json.dumps(asdict(accuracy)))
+    """Keep an accuracy under its key, where anything can be kept: a full disk costs the next run time, not this one."""
+    with contextlib.suppress(OSError):
+        write_atomically(folder / f"{key}.json", json.dumps(asdict(accuracy)))
 
 
 def _file_score(entry: dict[str, Any]) -> FileScore:

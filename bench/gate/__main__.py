@@ -17,7 +17,7 @@ import variants
 from bench.latency.interleave import BLOCK
 from bench.latency.kinds import KINDS
 from variants import UserError
-from variants.files import write_atomically
+from variants.files import check_writable, write_atomically
 
 from .plugin import BUDGET
 from .selfcheck import SAME, SLOWED, Blocks, Outcome, Row, as_json, contaminated, from_json, replays, table
@@ -55,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
 def selfcheck(given: argparse.Namespace) -> None:
     """Record (or read), replay, and print the table in markdown."""
     begin = time.monotonic()
-    if given.json is not None and (given.json.is_dir() or not given.json.parent.is_dir()):
-        raise UserError(f"--json {given.json}: name a file in a folder that exists")  # before minutes of measuring
+    if given.json is not None:
+        check_writable(given.json, "--json")  # before minutes of measuring
     with Progress(console=Console(stderr=True), transient=True) as bar:
         if given.source is None:
             saved = measured(given, bar)

@@ -1,6 +1,7 @@
 """Another revision beside this one: a git worktree of it, and a process for either side."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ A = TypeVar("A", Hello, Opened, Block)
 CONSTRAINTS = "constraints.txt"
 SIDE = "bench/run/side.py"  # all that the worker needs of a tree
 GATE = Path(__file__).parent
+OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 # `gate` is this revision's package under a name of its own; `bench` and `variants` are those of the tree.
 START = """
 import sys, importlib.util as util
@@ -56,7 +58,8 @@ def commit_of(checkout: Path, revision: str) -> str:
         theirs = _git(checkout, "show", f"{commit}:{CONSTRAINTS}")
     except UserError:
         raise UserError(f"--against {revision}: it has no {CONSTRAINTS}, so nobody knows its packages") from None
-    if theirs != (checkout / CONSTRAINTS).read_text().strip():
+    mine = checkout / CONSTRAINTS
+    if not mine.is_file() or theirs != mine.read_text(encoding="utf-8").strip():
         raise UserError(f"--against {revision}: its {CONSTRAINTS} differs, so it needs other packages than these")
     return commit
 
@@ -76,8 +79,12 @@ def worktree(checkout: Path, revision: str) -> Generator[Path, None, None]:
 
 def _git(where: Path, *arguments: str) -> str:
     """Output of a git command, without surrounding space; UserError with its last line if it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
     try:
-        done = subprocess.run(["git", "-C", str(where), *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(where), *arguments],
+            capture_output=True, encoding="utf-8", errors="surrogateescape", check=False, env=environment,
+        )  # fmt: skip
     except OSError as error:
         raise UserError(f"git cannot be run: {error}") from None
     if done.returncode:
@@ -95,10 +102,10 @@ class Worker:
 
     def __init__(self, side: str, order: Open) -> None:
         self.side = side
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as the process
         command = [sys.executable, "-c", START, order.tree, str(GATE)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8"
         )
         try:
             hello = self._hear(Hello)

@@ -7,29 +7,33 @@ cost two thirds of the blocks on a shared machine without load, and all of them 
 """
 
 import contextlib
+import functools
 import os
 import resource
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+PROC, ROOT = "/proc/self/cgroup", "/sys/fs/cgroup"
 STEAL = 0.05  # share of the wall time that the hypervisor took away (it counts in ticks of 10 ms)
 PRESSURE = 0.7  # share of the wall time in which some task of the machine waited for a CPU
 SWITCHES = 50.0  # involuntary context switches per second (a competitor on the same core forces 100 to 300)
+THROTTLED = 0.05  # share of the wall time for which a container's quota stopped the process
 IDLE = 0.1  # share of the wall time in which no thread of the process had a CPU
 TOO_MANY = 0.5  # share of contaminated blocks above which a run says nothing
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Counters at one instant: seconds of wall and process CPU time, switches, seconds of steal and of pressure."""
+    """Counters at one instant: seconds of wall and process CPU time, switches, seconds of steal, pressure, quota."""
 
     wall: float
     cpu: float
     switches: int
     steal: float
     pressure: float | None
+    throttled: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ class Usage:
     switches: int
     steal: float
     pressure: float | None
+    throttled: float = 0.0
 
 
 def read(cpus: Sequence[int] = ()) -> Reading:
     """The counters now; steal is that of `cpus` (all, if empty). Takes some 0.1 ms: not to be called while timing."""
     used = resource.getrusage(resource.RUSAGE_SELF)  # all threads of the process
-    return Reading(time.perf_counter(), time.process_time(), used.ru_nivcsw, _steal(cpus), _pressure())
+    return Reading(time.perf_counter(), time.process_time(), used.ru_nivcsw, _steal(cpus), _pressure(), _throttled())
 
 
 def between(before: Reading, after: Reading) -> Usage:
@@ -58,6 +63,7 @@ def between(before: Reading, after: Reading) -> Usage:
         after.switches - before.switches,
         after.steal - before.steal,
         None if then is None or now is None else now - then,
+        after.throttled - before.throttled,
     )
 
 
@@ -71,6 +77,7 @@ def total(used: Iterable[Usage]) -> Usage:
         sum(one.switches for one in rounds),
         sum(one.steal for one in rounds),
         sum(pressures) if len(pressures) == len(rounds) else None,
+        sum(one.throttled for one in rounds),
     )
 
 
@@ -87,6 +94,8 @@ def causes(turns: Sequence[tuple[Sequence[Usage], bool]]) -> list[str]:
         found.append("steal")
     if everything.pressure is not None and everything.pressure > PRESSURE * everything.wall:
         found.append("pressure")
+    if everything.throttled > THROTTLED * everything.wall:
+        found.append("throttled by a quota")
     if own.switches > max(1.0, SWITCHES * own.wall):
         found.append("involuntary switches")
     if own.cpu < (1 - IDLE) * own.wall:
@@ -108,3 +117,28 @@ def _pressure() -> float | None:
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(Path("/proc/pressure/cpu").read_text().partition("total=")[2].split()[0]) / 1e6
     return None
+
+
+def _throttled() -> float:
+    """Seconds for which a quota of the process' control groups has stopped their threads; 0 where nothing says so."""
+    with contextlib.suppress(OSError):
+        return sum(
+            int(value) * (1e-6 if name == "throttled_usec" else 1e-9)  # version 2, version 1
+            for file in _statistics()
+            for name, value in (line.split() for line in file.read_text(encoding="utf-8").splitlines())
+            if name in ("throttled_usec", "throttled_time")
+        )
+    return 0.0
+
+
+@functools.cache
+def _statistics() -> tuple[Path, ...]:
+    """`cpu.stat` of each control group that the process is in, as `bench.latency.quota` finds those."""
+    found: list[Path] = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(PROC).read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers or "cpu" in controllers.split(","):
+                path = PurePosixPath(group)
+                found += [Path(ROOT, controllers, part.relative_to("/")) for part in (path, *path.parents)]
+    return tuple(folder / "cpu.stat" for folder in found if (folder / "cpu.stat").is_file())

@@ -25,8 +25,6 @@ from .stored import Stored
 from .verdict import INCONCLUSIVE, REGRESSED
 from .worker import Timed
 
-EXIT = {REGRESSED: 10, INCONCLUSIVE: 11}  # pytest's own end at 5
-
 
 @dataclass(frozen=True)
 class Failure:

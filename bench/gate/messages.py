@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 from .contamination import Usage
 
-VERSION = 1
+VERSION = 2
 Value = str | int | float | bool | None  # of an option
 
 

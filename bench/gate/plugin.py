@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.run.refusals import check_gate
 from bench.run.stash import RUN, variant_of
 from variants import UserError
 
@@ -40,15 +41,15 @@ def pytest_collection(session: pytest.Session) -> None:
         raise pytest.UsageError("--against needs --gate")
     if option.gate and not option.gate_budget > 0:
         raise pytest.UsageError("--gate-budget must be above 0")
-    if option.gate and option.benchmark_disable:
-        raise pytest.UsageError("--gate needs rounds: leave out --benchmark-disable")
-    if option.against is not None:
-        from . import against
+    try:
+        if option.gate:
+            check_gate(session.config)
+        if option.against is not None:
+            from . import against
 
-        try:
             against.commit_of(against.checkout_of(against.GATE), option.against)
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from None
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -59,7 +60,7 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Once models and corpus are loaded: set up what the run is to be compared with, before anything is measured."""
     config = session.config
-    if not config.option.gate or config.option.collectonly:
+    if not config.option.gate or config.option.collectonly or hasattr(config, "workerinput"):
         return
     if not any("recorded" in getattr(item, "fixturenames", ()) for item in session.items):
         raise pytest.UsageError("--gate: no benchmark is selected")
@@ -106,6 +107,7 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     return gate
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Keep the verdicts beside what they rest on."""
     if GATE in config.stash:
@@ -119,8 +121,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     if gate is not None:
         gate.close()
         if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            from .gate import EXIT
-            from .verdict import REGRESSED
+            from .verdict import EXIT, REGRESSED
 
             gate.judge_accuracy(gate.run.scores.known, gate.run.models.trained)
             if gate.verdict == REGRESSED or exitstatus == pytest.ExitCode.OK:

@@ -21,6 +21,7 @@ ALPHA = 0.01  # of all runs on unchanged code at most this share may be called r
 FIRST = 8  # blocks before the first look
 SETTLED = 0.5  # share of the budget from which on small regressions count
 REGRESSED, PASS, INCONCLUSIVE = "regressed", "pass", "inconclusive"
+EXIT = {REGRESSED: 10, INCONCLUSIVE: 11}  # codes of the session; pytest's own end at 5
 
 
 def spent(share: float) -> float:

@@ -139,8 +139,10 @@ def load(asked: Open) -> "Side":
 
 def main() -> None:
     """Serve requests over standard input and output until the input ends."""
-    channel = os.fdopen(os.dup(1), "w")
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the answers
+    sys.settrace(None)  # coverage tools that follow into every process must not be timed
+    sys.setprofile(None)
     warnings.simplefilter("ignore")
     service = Service()
     print(messages.line(Hello(messages.VERSION)), file=channel, flush=True)

@@ -1,7 +1,7 @@
 """pytest-benchmark's own files in `.benchmarks/`, made safe against killed, simultaneous and broken runs."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,17 @@ from pytest_benchmark.utils import safe_dumps
 class SafeStorage(FileStorage):
     """Files are there whole or not at all, each run has a number of its own, and foreign files are skipped."""
 
+    failed: Callable[[str], None] | None = None  # told what could not be saved; None: that is raised
+
     def save(self, output_json: Any, save: str) -> None:
-        with locked(self.get("")):
-            path = self.get(f"{self._next_num}_{save}.json")
-            write(path, output_json)
+        try:
+            with locked(self.get("")):
+                path = self.get(f"{self._next_num}_{save}.json")
+                write(path, output_json)
+        except OSError as error:
+            if self.failed is None:
+                raise
+            return self.failed(f"--benchmark-save: not written: {self.get('')}: {error.strerror}")
         self.logger.info(f"Saved benchmark data in: {path}")
 
     def load(self, *globs_or_files: str) -> Generator[tuple[Path, Any], None, None]:
@@ -29,18 +36,25 @@ class SafeStorage(FileStorage):
                 yield path, data
 
 
-def install() -> pytest.MonkeyPatch:
-    """Let pytest-benchmark store its runs so, until the result's `undo`; its elasticsearch storage stays as it is."""
+def install(failed: Callable[[str], None]) -> pytest.MonkeyPatch:
+    """Let pytest-benchmark store its runs so, until the result's `undo`; its elasticsearch storage stays as it is.
+
+    failed: told what could not be written at the end of a session, whose tables are still to be shown.
+    """
     original = benchmark_session.load_storage
 
     def load_storage(*args: Any, **kwargs: Any) -> Any:
         storage = original(*args, **kwargs)
-        if type(storage) is FileStorage:
-            return SafeStorage(storage.path, storage.logger, storage.default_machine_id)
+        if isinstance(storage, FileStorage):
+            storage = SafeStorage(storage.path, storage.logger, storage.default_machine_id)
+            storage.failed = failed
         return storage
 
     def save_json(self: Any, output_json: Any) -> None:
-        write(Path(self.json), output_json)
+        try:
+            write(Path(self.json), output_json)
+        except OSError as error:
+            return failed(f"--benchmark-json: not written: {self.json}: {error.strerror}")
         self.logger.info(f"Wrote benchmark data in: {self.json}", purple=True)
 
     patch = pytest.MonkeyPatch()

@@ -1,6 +1,7 @@
 """The one owner of threading: thread counts of every runtime, and the CPUs that every thread may use."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from variants.errors import UserError
 
+from .quota import cpu_quota
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")  # OpenMP narrows the mask as it loads
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,20 @@ def physical_cores(cpus: tuple[int, ...]) -> tuple[int, ...]:
 def choose(count: int) -> Threads:
     """Pick CPUs for `count` threads: distinct physical cores out of the allowed ones.
 
-    Raises UserError if there are not as many.
+    Raises UserError if there are not as many, or if they would not run at once.
     """
     if count < 1:
         raise UserError(f"--threads {count}: must be 1 or more")
     cores = physical_cores(allowed_cpus())
     if cores and count > len(cores):
-        raise UserError(f"--threads {count}: only {len(cores)} physical cores are allowed to this process")
+        bound = [f"{name}={os.environ[name]}" for name in BINDING if os.environ.get(name)]
+        why = f"; unset {', '.join(bound)}, which binds threads to CPUs" if bound else ""
+        raise UserError(f"--threads {count}: only {len(cores)} physical cores are allowed to this process{why}")
+    limit, quota = os.environ.get("OMP_THREAD_LIMIT", ""), cpu_quota()
+    if limit.isdecimal() and count > int(limit):
+        raise UserError(f"--threads {count}: unset OMP_THREAD_LIMIT={limit}, which allows no more")
+    if quota is not None and count > max(1, quota):
+        raise UserError(f"--threads {count}: a container's quota allows the time of {quota:g} CPUs")
     return Threads(count, cores[:count])
 
 
@@ -80,8 +91,10 @@ def apply(threads: Threads) -> None:
 
 @contextlib.contextmanager
 def all_cores(back_to: Threads | None, cpus: tuple[int, ...]) -> Iterator[None]:
-    """Untimed work (accuracy) on all of `cpus`; afterwards everything is as `back_to` says."""
-    apply(Threads(len(physical_cores(cpus)) or torch.get_num_threads(), cpus))
+    """Untimed work (accuracy) on all of `cpus`, as far as a quota goes; afterwards everything is as `back_to` says."""
+    quota = cpu_quota()
+    count = len(physical_cores(cpus)) or torch.get_num_threads()
+    apply(Threads(count if quota is None else max(1, min(count, math.ceil(quota))), cpus))
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from typing import Any
 
 import variants
 from bench.latency import machine
+from bench.latency.quota import cpu_quota
 from bench.pipeline.oracle import OracleSegmentation
 from variants.exact.cached import CachedFront
 
@@ -34,6 +35,8 @@ def notes(models: Models, corpus: Corpus) -> list[str]:
     """What the reader of the figures must know of single files and models."""
     lines = [*corpus.problems]
     lines += [f"{recording.name}: {note}" for recording in corpus.recordings for note in recording.notes]
+    if (quota := cpu_quota()) is not None and quota < machine.logical_cores():
+        lines.append(f"a container's quota allows the time of {quota:g} CPUs: what takes more is stopped and waits")
     cpus = machine.logical_cores()
     lines += [
         f"{name}: not pinned, its session chooses its own threads ({cpus} logical CPUs)"

@@ -15,6 +15,7 @@ from bench.latency.kinds import KindName
 from bench.latency.memory import peak_memory
 from bench.latency.results import Kind, summarize
 from bench.latency.subjects import ModelOnly, Pipeline
+from bench.latency.tracing import untraced
 from variants import UserError
 
 from .corpus import Corpus
@@ -68,7 +69,8 @@ class Timing:
         if kind not in self.measurements:
             _ = self.corpus.streams
             self.corpus.cores.claim()
-            self.measurements[kind] = self.measurer.measure(kind, lambda done: self.progress(kind, done))
+            with untraced():
+                self.measurements[kind] = self.measurer.measure(kind, lambda done: self.progress(kind, done))
             parents = {model: variants.get(model).parent for model in self.models}
             self.kinds[kind] = summarize(self.measurements[kind], parents)
             if kind == "model-only":

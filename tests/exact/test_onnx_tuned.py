@@ -209,12 +209,17 @@ def test_what_is_not_exported(name: str, says: str, tmp_path: Path, capsys: Any,
     assert not list(tmp_path.iterdir())
 
 
-def test_export_into_no_folder_or_over_one(tmp_path: Path, capsys: Any, stock: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("variants.__main__.load", lambda *_: stock)
-    assert main(["export", "baseline", "--out", str(tmp_path / "none" / "model.onnx")]) == 1
-    assert main(["export", "baseline", "--out", str(tmp_path)]) == 1
-    no_folder, over_one = capsys.readouterr().err.splitlines()
-    assert "there is no folder" in no_folder and "name the file to write" in over_one
+@pytest.mark.parametrize(
+    ("out", "says"), [(".", "name the file to write"), ("file/m.onnx", "cannot be written there (File exists)")]
+)
+def test_a_place_that_cannot_be_written_is_refused_before_loading(
+    out: str, says: str, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("variants.__main__.load", lambda *_: pytest.fail("loaded"))
+    (tmp_path / "file").write_text("")
+    assert main(["export", "baseline", "--out", str(tmp_path / out)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"variants: --out {tmp_path / out}: ") and says in line
 
 
 def test_list_names_all_and_what_is_missing(capsys: Any, monkeypatch: Any) -> None:

@@ -115,6 +115,32 @@ def test_other_constraints_are_refused(repository: Path) -> None:
     assert git(repository, "worktree", "list").count("\n") == 0
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"GIT_DIR": ".git"},
+        {"GIT_DIR": "{tree}/.git", "GIT_INDEX_FILE": "{tree}/.git/index.lock"},
+        {"GIT_DIR": "{other}/.git", "GIT_WORK_TREE": "{other}", "GIT_PREFIX": "bench/"},
+        {"GIT_OBJECT_DIRECTORY": "{other}/objects", "GIT_COMMON_DIR": "{other}/.git"},
+    ],
+)
+def test_inside_a_git_hook(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(tree=repository, other=tmp_path / "other"))
+    assert checkout_of(repository / "bench") == repository
+    with worktree(repository, "fast") as tree:
+        assert "0.001" in (tree / "variants/__init__.py").read_text()
+    assert not tree.exists()
+
+
+def test_a_checkout_without_constraints_is_refused(repository: Path) -> None:
+    (repository / "constraints.txt").unlink()
+    with pytest.raises(UserError, match=r"constraints\.txt differs"), worktree(repository, "fast"):
+        pass
+
+
 def test_no_checkout(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is in no git checkout"):
         checkout_of(tmp_path)
@@ -142,10 +168,10 @@ def test_a_tree_that_cannot_be_measured(tree: Path, file: str, text: str, patter
 @pytest.mark.parametrize(
     ("answers", "pattern"),
     [
-        (['{"Hello": {"version": 0}}'], "^rev: its process speaks version 0 of the protocol, not 1$"),
+        (['{"Hello": {"version": 0}}'], "^rev: its process speaks version 0 of the protocol, not 2$"),
         (["Traceback"], "^rev: its process does not keep to the protocol: no JSON"),
-        (['{"Hello": {"version": 1}}', '{"Hello": {"version": 1}}'], r"^rev: its process answered Hello\(version=1\)$"),
-        (['{"Hello": {"version": 1}}', '{"Malformed": {"why": "odd"}}'], r"answered Malformed\(why='odd'\)$"),
+        (['{"Hello": {"version": 2}}', '{"Hello": {"version": 2}}'], r"^rev: its process answered Hello\(version=2\)$"),
+        (['{"Hello": {"version": 2}}', '{"Malformed": {"why": "odd"}}'], r"answered Malformed\(why='odd'\)$"),
     ],
 )
 def test_a_process_that_answers_otherwise(

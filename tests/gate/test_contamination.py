@@ -22,6 +22,8 @@ CLEAN = Usage(wall=0.1, cpu=0.099, switches=1, steal=0.0, pressure=0.01)
         (Usage(0.01, 0.0099, 1, 0.0, 0.0), []),  # one switch is no rate
         (Usage(0.1, 0.089, 0, 0.0, 0.0), ["CPU time below wall time"]),
         (Usage(0.1, 0.2, 0, 0.0, 0.0), []),  # two threads
+        (Usage(1.0, 1.0, 0, 0.0, 0.0, throttled=0.06), ["throttled by a quota"]),
+        (Usage(1.0, 1.0, 0, 0.0, 0.0, throttled=0.04), []),
     ],
 )
 def test_causes(usage: Usage, expected: list[str]) -> None:
@@ -42,8 +44,8 @@ def test_the_block_is_judged_as_a_whole() -> None:
 
 
 def test_usage_is_the_difference() -> None:
-    before, after = Reading(1.0, 2.0, 3, 4.0, 5.0), Reading(1.5, 2.25, 7, 4.125, 5.0625)
-    assert between(before, after) == Usage(0.5, 0.25, 4, 0.125, 0.0625)
+    before, after = Reading(1.0, 2.0, 3, 4.0, 5.0, 6.0), Reading(1.5, 2.25, 7, 4.125, 5.0625, 6.5)
+    assert between(before, after) == Usage(0.5, 0.25, 4, 0.125, 0.0625, 0.5)
     assert between(before, Reading(1.5, 2.25, 7, 4.125, None)).pressure is None
 
 

@@ -10,12 +10,12 @@ import pytest
 from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.gate import gate as gate_module
 from bench.gate.contamination import Usage
-from bench.gate.gate import EXIT, Gate
+from bench.gate.gate import Gate
 from bench.gate.messages import Block, Open
 from bench.gate.report import render
 from bench.gate.session import Judgement
 from bench.gate.stored import Stored, latest
-from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
+from bench.gate.verdict import EXIT, INCONCLUSIVE, PASS, REGRESSED
 from variants.errors import UserError
 
 CONDITIONS: dict[str, Any] = {

@@ -1,82 +1,25 @@
 """`pytest bench --gate` as a user drives it, with made-up rounds in place of models."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
-from pytest_benchmark.utils import get_machine_id
+from made import Made
 
 from bench.gate import against
 from bench.gate import gate as gate_module
-from bench.gate.messages import Block
-from bench.latency.machine import cpu_model
-from bench.run.options import ScoringOptions
-from bench.run.run import Run
 from variants import UserError
 from variants.fetch import path_of
 
-SECONDS = {"baseline": 0.1, "baseline-twin": 0.1, "distilled": 0.08}
-SETTINGS = {"duration": 5.0, "step": 0.25, "latency": 3.0, "tau": 0.5, "rho": 0.4, "delta": 1.0}
-CONDITIONS: dict[str, Any] = {
-    "machine": {"cpu": cpu_model(), "flags": []}, "threads": 1, "cpus": [0], "embedding": "e", "segmentation": "s",
-    "settings": SETTINGS, "timed_on": ["a"], "scored_on": [], "scoring": {},
-}  # fmt: skip
-
-
-STATS: dict[str, Any] = dict.fromkeys(("min", "max", "mean", "median", "q1", "q3", "ld15iqr", "hd15iqr"), 0.1)
-STATS |= {"rounds": 60, "iterations": 1, "stddev": 0.01, "iqr": 0.01, "total": 6.0, "ops": 10.0, "outliers": "0;0"}
-
-
-class Made(Run):
-    """A run without models, audio or accuracy."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        built: Any = (dict.fromkeys(SECONDS), {})
-        vars(self.models).update(
-            root=None, _built=built, trained=dict.fromkeys(SECONDS, True), segmentation_trained=True, sizes={}
-        )
-        vars(self.corpus).update(recordings=[], streams=[])
-        self.scores.options = ScoringOptions("off", 0.0, False)
-        vars(self.timing).update(measure_memory=lambda: None, find_floors=lambda: None)
-
-    def prepare(self, timed: bool) -> None: ...
-
-    def conditions(self) -> dict[str, Any]:
-        return CONDITIONS
-
-    def extra_info(self, kind: str, name: str) -> dict[str, Any]:
-        return {"variant": name}
-
-
-class MadeTimed:
-    def __init__(self, *_: Any) -> None: ...
-
-    def block(self, kind: str, name: str, number: int) -> Block:
-        seconds = [SECONDS[name] * (1 + 0.001 * ((number + i) % 5)) for i in range(3)]
-        return Block(seconds, [{}] * 3, [], True)
+Store = Callable[..., Path]
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setattr("bench.run.run.Run", Made)
-    monkeypatch.setattr("bench.latency.threads.apply", lambda threads: None)
-    monkeypatch.setattr(gate_module, "Timed", MadeTimed)
-    monkeypatch.setattr("bench.statistics.bootstrap.RESAMPLES", 100)
-    pytester.makeconftest('pytest_plugins = ["bench.plugin"]\n')
-    return pytester
-
-
-def store(project: pytest.Pytester, ratio: float, **conditions: Any) -> None:
-    info = {"variant": "distilled", "der": None,
-            "ratio_to_baseline": {"estimate": ratio, "low": 0.99 * ratio, "high": 1.01 * ratio}}  # fmt: skip
-    one = {"group": "model-only", "fullname": "x", "name": "x", "stats": STATS, "extra_info": info}
-    saved = {"machine_info": {}, "datetime": "", "benchmarks": [one], "diartbench": CONDITIONS | conditions}
-    folder = project.path / ".benchmarks" / get_machine_id()
-    folder.mkdir(parents=True)
-    (folder / "0001_one.json").write_text(json.dumps(saved))
+def project(made_project: pytest.Pytester) -> pytest.Pytester:
+    return made_project
 
 
 def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
@@ -85,8 +28,10 @@ def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
 
 
 @pytest.mark.parametrize(("ratio", "code", "verdict"), [(0.8, 0, "pass"), (0.7, 10, "regressed")])
-def test_exit_code_table_and_json(project: pytest.Pytester, ratio: float, code: int, verdict: str) -> None:
-    store(project, ratio)
+def test_exit_code_table_and_json(
+    project: pytest.Pytester, store: Store, ratio: float, code: int, verdict: str
+) -> None:
+    store(ratio)
     result = run(project, "--benchmark-json", "out.json")
     assert result.ret == code
     result.stdout.fnmatch_lines([f"*model-only*distilled*stored*5*{verdict}*", "*0 of 8 blocks*", f"*Gate: {verdict}*"])
@@ -96,17 +41,16 @@ def test_exit_code_table_and_json(project: pytest.Pytester, ratio: float, code: 
     assert saved["benchmarks"][0]["stats"]["rounds"] == 24
 
 
-def test_an_imprecise_stored_run_is_inconclusive(project: pytest.Pytester) -> None:
-    store(project, 0.8)
-    (file,) = project.path.glob(".benchmarks/*/*.json")
+def test_an_imprecise_stored_run_is_inconclusive(project: pytest.Pytester, store: Store) -> None:
+    file = store(0.8)
     file.write_text(file.read_text().replace(f"{1.01 * 0.8}", "1.6"))
     result = run(project)
     assert result.ret == 11
     result.stdout.fnmatch_lines(["*inconclusive*stored ratio is too imprecise*"])
 
 
-def test_other_threads_fail_by_name(project: pytest.Pytester) -> None:
-    store(project, 0.8, threads=2)
+def test_other_threads_fail_by_name(project: pytest.Pytester, store: Store) -> None:
+    store(0.8, threads=2)
     result = run(project)
     assert result.ret == 10
     result.stdout.fnmatch_lines(["*model-only*distilled*failed*threads: 2 then, 1 now*"])

@@ -43,7 +43,7 @@ def test_a_line_is_a_request_or_a_protocol_error(text: str | bytes) -> None:
 
 MEASURE = '{"Measure": {"kind": "pipeline", "name": "best", "number": %s}}'
 BLOCK = '{"Block": {"seconds": [%s], "stages": [{"a": 1}], "usage": [%s], "pinned": true}}'
-USAGE = '{"wall": 1, "cpu": 0.5, "switches": 0, "steal": 0.0, "pressure": %s}'
+USAGE = '{"wall": 1, "cpu": 0.5, "switches": 0, "steal": 0.0, "pressure": %s, "throttled": 0.0}'
 
 
 def test_lines_written_by_hand() -> None:
@@ -86,7 +86,11 @@ def test_what_is_wrong_with_a_request(text: str | bytes, pattern: str) -> None:
     [
         ("0.5, null", USAGE % "0.1", r"^Block.seconds\[1\]: None is no float$"),
         ("0.5", USAGE % '"high"', r"^Block.usage\[0\].pressure: 'high' is no float \| None$"),
-        ("0.5", '{"wall": 1}', r"^Block.usage\[0\]: its fields are wall, .*unknown: cpu, pressure, steal, switches$"),
+        (
+            "0.5",
+            '{"wall": 1}',
+            r"^Block.usage\[0\]: its fields are wall, .*: cpu, pressure, steal, switches, throttled$",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_block(seconds: str, usage: str, pattern: str) -> None:

@@ -191,7 +191,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_measuring(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.gate.__main__.measured", lambda *_: pytest.fail("measured"))
-    for path in (tmp_path / "none" / "x.json", tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, why in (
+        (tmp_path / "file" / "x.json", "cannot be written there (File exists)"),
+        (tmp_path, "this is a folder; name the file to write"),
+    ):
         assert main(["selfcheck", "--json", str(path)]) == 1
         (line,) = capsys.readouterr().err.strip().splitlines()
-        assert line == f"bench.gate: --json {path}: name a file in a folder that exists"
+        assert line == f"bench.gate: --json {path}: {why}"

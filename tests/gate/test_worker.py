@@ -22,7 +22,7 @@ def say(tree: Path) -> Generator[Say, None, None]:
     command = [sys.executable, "-c", START, str(tree), str(GATE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None and process.stdout is not None
-        assert json.loads(process.stdout.readline()) == {"Hello": {"version": 1}}
+        assert json.loads(process.stdout.readline()) == {"Hello": {"version": 2}}
 
         def ask(line: str | bytes) -> dict[str, Any]:
             process.stdin.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
@@ -75,7 +75,7 @@ def test_nothing_of_bench_or_variants_is_imported_before_a_tree_is_opened(tree: 
     command = [sys.executable, "-c", without + START, str(tree), str(GATE)]
     done = subprocess.run(command, input=opening(tree) + "\n", capture_output=True, text=True, check=True)
     hello, refused = map(json.loads, done.stdout.splitlines())
-    assert hello == {"Hello": {"version": 1}} and "import of bench halted" in refused["Refused"]["why"]
+    assert hello == {"Hello": {"version": 2}} and "import of bench halted" in refused["Refused"]["why"]
 
 
 class Logged:

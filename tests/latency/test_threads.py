@@ -16,6 +16,12 @@ from variants import UserError
 LINUX = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
 
 
+@pytest.fixture(autouse=True)
+def no_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever container the tests run in."""
+    monkeypatch.setattr(threads, "cpu_quota", lambda: None)
+
+
 @pytest.fixture
 def hyperthreads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of two sockets with one core each and two hardware threads on each core: (0, 2) and (1, 3)."""
@@ -43,6 +49,61 @@ def test_choice_takes_distinct_cores_of_the_allowed_ones(monkeypatch: pytest.Mon
     assert choose(2) == Threads(2, (1, 2))
     with pytest.raises(UserError, match=r"--threads 3: only 2 physical cores"):
         choose(3)
+
+
+@pytest.mark.usefixtures("hyperthreads")
+def test_the_variable_that_binds_threads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "allowed_cpus", lambda: (1,))  # as libgomp leaves it
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    monkeypatch.setenv("OMP_PLACES", "cores")
+    assert choose(1) == Threads(1, (1,))
+    with pytest.raises(UserError, match=r"only 1 .*; unset OMP_PROC_BIND=close, OMP_PLACES=cores, which binds threads"):
+        choose(2)
+
+
+@LINUX
+@pytest.mark.skipif(len(physical_cores(allowed_cpus())) < 2, reason="takes two physical cores")
+@pytest.mark.parametrize("setting", ["OMP_PROC_BIND=close", "OMP_PLACES={0}", "GOMP_CPU_AFFINITY=0"])
+def test_two_threads_of_a_bound_process(setting: str) -> None:
+    name, _, value = setting.partition("=")
+    found = python(
+        """
+        import json
+        from bench.latency.threads import choose
+        from variants import UserError
+        try:
+            print(json.dumps(choose(2).cpus))
+        except UserError as error:
+            print(json.dumps(str(error)))
+        """,
+        **{name: value},
+    )
+    assert len(found) == 2 or f"unset {setting}" in found  # another OpenMP than libgomp does not narrow the mask
+
+
+def test_a_limit_of_threads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "allowed_cpus", lambda: ())
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "2")
+    assert choose(2) == Threads(2, ())
+    with pytest.raises(UserError, match="--threads 3: unset OMP_THREAD_LIMIT=2, which allows no more"):
+        choose(3)
+
+
+@pytest.mark.parametrize(("quota", "most", "untimed"), [(0.5, 1, 1), (1.0, 1, 1), (2.5, 2, 3), (99.0, 3, 4)])
+def test_threads_beyond_a_containers_quota_are_refused(
+    monkeypatch: pytest.MonkeyPatch, quota: float, most: int, untimed: int
+) -> None:
+    monkeypatch.setattr(threads, "allowed_cpus", lambda: ())
+    monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
+    assert choose(most) == Threads(most, ())
+    if most < quota + 1 < 4:
+        with pytest.raises(UserError, match=f"--threads {most + 1}: .* quota allows the time of {quota:g} CPUs"):
+            choose(most + 1)
+    applied: list[Threads] = []
+    monkeypatch.setattr(threads, "apply", applied.append)
+    monkeypatch.setattr(threads, "physical_cores", lambda cpus: (0, 1, 2, 3))
+    with threads.all_cores(None, (0, 1, 2, 3)):
+        assert applied == [Threads(untimed, (0, 1, 2, 3))]
 
 
 @pytest.mark.parametrize("count", [0, -1])

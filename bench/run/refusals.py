@@ -1,0 +1,57 @@
+"""What keeps benchmarks from being measured, judged or stored here, from pytest's options, before models are loaded."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from variants import UserError
+from variants.files import check_writable
+
+BENCHMARK = ("benchmark", "pytest_benchmark", "pytest-benchmark")  # names by which others block it
+
+
+def benchmark_session(config: pytest.Config) -> Any:
+    """pytest-benchmark's own session; UserError where it was blocked."""
+    codspeed = getattr(config.pluginmanager.get_plugin("codspeed_plugin"), "is_codspeed_enabled", False)
+    if codspeed:
+        raise UserError("pytest-codspeed takes pytest-benchmark's place, which benchmarks need: add -p no:codspeed")
+    if not hasattr(config, "_benchmarksession") or any(config.pluginmanager.is_blocked(name) for name in BENCHMARK):
+        raise UserError("benchmarks need pytest-benchmark, which is blocked here: by -p no:benchmark, or by a plugin")
+    return config._benchmarksession
+
+
+def check_measurable(config: pytest.Config) -> None:
+    """UserError if benchmarks could not be measured, or their results would be lost in the end."""
+    session = _alone(config)
+    if session.compare_fail and not session.compared_mapping:
+        raise UserError("--benchmark-compare-fail needs --benchmark-compare, and a stored run that it finds")
+    if not session.disabled:
+        for option, file in _results(session):
+            check_writable(file, option)
+
+
+def check_gate(config: pytest.Config) -> None:
+    """UserError if there will be no rounds to judge."""
+    session = _alone(config)
+    if session.skip or session.disabled:
+        raise UserError(f"--gate needs rounds: leave out --benchmark-{'skip' if session.skip else 'disable'}")
+
+
+def _alone(config: pytest.Config) -> Any:
+    """pytest-benchmark's session; UserError where pytest-xdist keeps it from measuring."""
+    session = benchmark_session(config)
+    if session.xdist_warning:
+        raise UserError("benchmarks are not measured by several processes at once (pytest-xdist): use -n 0 for them")
+    return session
+
+
+def _results(session: Any) -> Iterable[tuple[str, Path]]:
+    """The options by which pytest-benchmark writes something, with a file that each would write."""
+    if session.json:
+        yield "--benchmark-json", Path(session.json)
+    if (session.save or session.autosave) and hasattr(session.storage, "get"):  # else elasticsearch
+        yield "--benchmark-storage", Path(session.storage.get("run.json"))
+    if session.histogram:
+        yield "--benchmark-histogram", Path(f"{session.histogram}.svg")
