@@ -1,16 +1,20 @@
-"""The network against what another implementation of it gave, and its weighted pooling by hand."""
+"""The network against what another implementation of it gave, and what it hears by hand."""
 
 import hashlib
+import itertools
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from variants import UserError, provenance_of
 from variants.campplus import load_campplus
+from variants.campplus.model import heard
 from variants.campplus.network import Masked, shares
 from variants.fetch import path_of
 from variants.loading import load
@@ -46,23 +50,40 @@ def test_what_is_not_fetched_names_the_command(tmp_path: Path, monkeypatch: pyte
 
 
 def test_equal_weights_change_nothing(seeded: Any, speech: torch.Tensor) -> None:
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of another number of frames
-        found, expected = seeded(speech, torch.full((2, 293), 0.3)), seeded(speech)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-
-
-def test_pooling_hears_what_has_weight(seeded: Any, speech: torch.Tensor) -> None:
-    weights = torch.zeros(2, 149)
-    weights[0, 20:90] = weights[1, 60:] = 1
     with torch.no_grad():
-        found, features = seeded(speech, weights), seeded.trunk(speech)
-        assert features.shape == (2, 512, 149)
-        for row, heard in zip(range(2), (slice(20, 90), slice(60, None)), strict=True):
-            part = features[row, :, heard].double()
-            pooled = torch.cat([part.mean(dim=1), part.std(dim=1)]).float()
-            expected = seeded.xvector.dense(pooled[None])[0]
-            torch.testing.assert_close(found[row], expected, atol=1e-4, rtol=1e-4)
+        for weights in (torch.full((2, 293), 0.3), torch.full((2, 1), 1e-5)):
+            torch.testing.assert_close(seeded(speech, weights), seeded(speech), atol=1e-4, rtol=1e-4)
+
+
+@given(st.integers(1, 60), st.integers(1, 80), st.integers(0, 999))
+def test_a_row_hears_its_speakers_frames_again_and_again(frames: int, given_weights: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.random((2, given_weights), np.float32) ** 4
+    features = rng.random((2, 3, frames), np.float32)
+    found = heard(torch.from_numpy(features), torch.from_numpy(weights)).numpy()
+    for row in range(2):
+        least = weights[row][[t * given_weights // frames for t in range(frames)]].max() / 2
+        chosen = [t for t in range(frames) if weights[row, t * given_weights // frames] >= least]
+        expected = list(itertools.islice(itertools.cycle(chosen), frames))
+        np.testing.assert_array_equal(found[row], features[row][:, expected])
+
+
+def test_a_speaker_has_the_embedding_of_its_own_speech(seeded: Any, speech: torch.Tensor) -> None:
+    """The first half of a waveform that somebody else ends: as if it were said twice."""
+    features = seeded.fbank(speech)
+    weights = torch.full((2, 298), 1e-8)
+    weights[:, :149] = 0.9
+    twice = features[:, :, [*range(149), *range(149)]]
+    with torch.no_grad():
+        expected = seeded.xvector(seeded.head(twice - twice.mean(dim=2, keepdim=True)))
+        torch.testing.assert_close(seeded(speech, weights), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_silent_speaker_has_none(seeded: Any, speech: torch.Tensor) -> None:
+    weights = torch.full((2, 293), 1e-8)
+    weights[1, 100:] = 0.5
+    with torch.no_grad():
+        assert seeded(speech, weights).isnan().all(dim=1).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("frames", [1, 99, 100, 101, 249])

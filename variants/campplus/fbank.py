@@ -31,10 +31,9 @@ def mel_banks(bins: int) -> torch.Tensor:
 
 
 class Fbank(nn.Module):
-    """Waveforms (rows, 1, samples) at 16 kHz to features (rows, bins, frames) of mean 0 over time.
+    """Features (rows, bins, frames) of waveforms (rows, 1, samples) at 16 kHz; neither parameters nor state.
 
-    `torchaudio.compliance.kaldi.fbank(num_mel_bins=bins, dither=0)` less its mean. Nothing of it is a parameter, nor
-    in the state.
+    Each row's are `torchaudio.compliance.kaldi.fbank(num_mel_bins=bins, dither=0)`.
     """
 
     def __init__(self, bins: int = 80) -> None:
@@ -45,5 +44,4 @@ class Fbank(nn.Module):
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         spectrum = nn.functional.conv1d(waveforms, self.get_buffer("kernels"), stride=SHIFT)
         real, imaginary = torch.square(spectrum).chunk(2, dim=1)
-        features = (self.get_buffer("banks") @ (real + imaginary)).clamp(min=EPSILON).log()
-        return features - features.mean(dim=2, keepdim=True)
+        return (self.get_buffer("banks") @ (real + imaginary)).clamp(min=EPSILON).log()

@@ -1,7 +1,7 @@
 """CAM++ as published, its modules named as in 3D-Speaker's files, so that those load.
 
 Wang et al., "CAM++: A Fast and Efficient Network for Speaker Verification Using Context-Aware Masking", Interspeech
-2023. Features (rows, 80, frames) in, frame-level features (rows, 512, frames / 2) out of all but the last layer.
+2023.
 """
 
 from collections import OrderedDict
@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-
-from .fbank import Fbank
 
 BINS, WIDTH = 80, 32  # of the features; channels of the front-end
 CHANNELS, GROWTH, BOTTLENECK = 128, 32, 128  # out of the first TDNN layer; added by a layer of a block; within it
@@ -119,6 +117,13 @@ class Block(nn.Module):
         return outputs
 
 
+class Statistics(nn.Module):
+    """Mean and unbiased standard deviation over time: (rows, features, frames) -> (rows, 2 features)."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.cat([features.mean(dim=-1), features.std(dim=-1)], dim=-1)
+
+
 class Embedding(nn.Module):
     """Pooled statistics (rows, 1024) -> embeddings (rows, 192)."""
 
@@ -132,40 +137,16 @@ class Embedding(nn.Module):
         return embeddings.squeeze(2)
 
 
-class CAMPlusPlus(nn.Module):
-    """Embeddings (rows, 192) of waveforms (rows, 1, samples) at 16 kHz under weights (rows, frames), if any.
-
-    The weights, at any frame rate, enter in the statistics alone, as in pyannote's x-vector: mean of the features and
-    masks' contexts hear all of the waveform. With equal weights this is the published network.
-    """
-
-    def __init__(self, blocks: Sequence[tuple[int, int]] = BLOCKS) -> None:
-        from pyannote.audio.models.blocks.pooling import StatsPool
-
-        super().__init__()
-        self.fbank, self.head = Fbank(BINS), Front()
-        channels = CHANNELS
-        layers: dict[str, nn.Module] = {
-            "tdnn": nn.Sequential(
-                OrderedDict(linear=convolution(WIDTH * BINS // 8, channels, 5, 2), nonlinear=normed(channels))
-            )
-        }
-        for number, (count, dilation) in enumerate(blocks, 1):
-            grown = channels + GROWTH * count
-            layers[f"block{number}"] = Block(channels, count, dilation)
-            channels = grown // 2
-            layers[f"transit{number}"] = nn.Sequential(
-                OrderedDict(nonlinear=normed(grown), linear=convolution(grown, channels))
-            )
-        layers |= {"out_nonlinear": normed(channels), "dense": Embedding(2 * channels)}
-        self.xvector, self.features = nn.Sequential(OrderedDict(layers)), channels
-        self.stats_pool: nn.Module = StatsPool()
-
-    def trunk(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Frame-level features (rows, 512, frames) of waveforms (rows, 1, samples)."""
-        features: torch.Tensor = self.xvector[:-1](self.head(self.fbank(waveforms)))
-        return features
-
-    def forward(self, waveforms: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
-        embeddings: torch.Tensor = self.xvector[-1](self.stats_pool(self.trunk(waveforms), weights))
-        return embeddings
+def xvector(blocks: Sequence[tuple[int, int]]) -> nn.Sequential:
+    """The densely connected network, from the front-end's features (rows, 320, frames) to embeddings (rows, 192)."""
+    channels = CHANNELS
+    tdnn = OrderedDict(linear=convolution(WIDTH * BINS // 8, channels, 5, 2), nonlinear=normed(channels))
+    layers: dict[str, nn.Module] = {"tdnn": nn.Sequential(tdnn)}
+    for number, (count, dilation) in enumerate(blocks, 1):
+        grown = channels + GROWTH * count
+        layers[f"block{number}"] = Block(channels, count, dilation)
+        channels = grown // 2
+        transit = OrderedDict(nonlinear=normed(grown), linear=convolution(grown, channels))
+        layers[f"transit{number}"] = nn.Sequential(transit)
+    layers |= {"out_nonlinear": normed(channels), "stats": Statistics(), "dense": Embedding(2 * channels)}
+    return nn.Sequential(OrderedDict(layers))

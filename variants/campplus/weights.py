@@ -9,7 +9,7 @@ import torch
 from variants.errors import UserError
 from variants.provenance import Provenance, stamp
 
-from .network import CAMPlusPlus
+from .model import CAMPlusPlus
 
 
 def load_campplus(path: Path, sha256: str | None = None) -> CAMPlusPlus:

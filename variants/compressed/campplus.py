@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from variants.exact.campplus import SharedCAMPlusPlus, graph_behind_features
+from variants.campplus import CAMPlusPlus
+from variants.exact.campplus import graph_behind_features
 from variants.exact.row_graph import row_graph
 from variants.runtime.onnx import Finish, load_in_diart, pinned
 
@@ -24,8 +25,9 @@ PERCENTILE = 100.0  # 99.99, as for the x-vector, took the lowest cosine on embe
 
 
 def worth_it(path: Path) -> set[str]:
-    """All that is quantisable but the masks' layers, which see a chunk's few segments, and what is sensitive."""
-    return {name for name in quantisable(path) if "/cam_layer/linear" not in name or "local" in name} - sensitive(path)
+    """What is quantisable but the masks' and the last layer, which see a chunk once, and what is sensitive."""
+    once = ("cam_layer/linear1", "cam_layer/linear2", "dense/linear")
+    return {name for name in quantisable(path) if not any(part in name for part in once)} - sensitive(path)
 
 
 def quantised(feeds: Feeds, notes: dict[str, str]) -> Finish:
@@ -33,16 +35,17 @@ def quantised(feeds: Feeds, notes: dict[str, str]) -> Finish:
     return lambda path: quantise(path, feeds, notes, worth_it(path), PERCENTILE)
 
 
-@int8_static.register(SharedCAMPlusPlus)
-def _(model: SharedCAMPlusPlus) -> EmbeddingModel:
-    """The graph of `onnx-tuned` with its convolutions in int8, but those of waveform and features in float."""
+@int8_static.register(CAMPlusPlus)
+def _(model: CAMPlusPlus) -> EmbeddingModel:
+    """The graph of `onnx-tuned` with its convolutions in int8, but those of waveform and features."""
     return pinned(load_in_diart(row_graph(model), finish=quantised(*row_feeds(calibration().spread(CALIBRATION)))))
 
 
-@best.register(SharedCAMPlusPlus)
-def _(model: SharedCAMPlusPlus) -> nn.Module:
-    """The features in torch, what lies between them and the pooling as one int8 graph."""
-    found = calibration().spread(CALIBRATION)
+@best.register(CAMPlusPlus)
+def _(model: CAMPlusPlus) -> nn.Module:
+    """As `best-exact`, its graph in int8."""
+    feeds, notes = row_feeds(calibration().spread(CALIBRATION))
     with torch.no_grad():
-        feeds = [{"inputs": model.fbank(torch.from_numpy(waveform[None])).numpy()} for waveform in found.waveforms]
-    return graph_behind_features(model, quantised(feeds, found.notes()))
+        rows = [[torch.from_numpy(feed[name]) for name in ("waveform", "weights")] for feed in feeds]
+        inputs: Feeds = [{"inputs": model.heard(*row).numpy()} for row in rows]
+    return graph_behind_features(model, quantised(inputs, notes))

@@ -7,19 +7,18 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from variants.campplus import CAMPlusPlus
+from variants.campplus import SILENT, CAMPlusPlus
 from variants.runtime.graph import Graph
 from variants.runtime.onnx import Finish, as_it_is
 
 from .best_exact import best_exact
 from .folded import fold
 from .lowered import Raised, lowered
-from .pooling import ProductPool
-from .row_graph import RowGraph, row_graph
-from .shared_trunk import SharedTrunk, share
+from .row_graph import row_graph, runs
+from .shared_trunk import share
 
 FEATURES = (80, 498)  # those of a chunk of 5 s: mel bands, frames
-# Convolutions of a module and the norms right behind them; elsewhere a ReLU or another user lies between.
+# Convolutions of a module, and the norms right behind them; elsewhere a ReLU or another user lies between.
 FOLLOWED = {
     "conv1": "bn1",
     "conv2": "bn2",
@@ -28,24 +27,37 @@ FOLLOWED = {
     "linear1": "nonlinear2.batchnorm",
     "transit3.linear": "out_nonlinear.batchnorm",
     "dense.linear": "dense.nonlinear.batchnorm",
-    "embedding.linear": "embedding.nonlinear.batchnorm",
 }
 
 
-class SharedCAMPlusPlus(SharedTrunk):
-    """CAM++ with its trunk run once per run of equal adjacent waveforms."""
+class OncePerRun(nn.Module):
+    """`module` run once per run of equal adjacent rows; rows in, rows out."""
 
-    stats_pool: ProductPool
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        firsts, owner = runs(rows)
+        once: torch.Tensor = self.module(rows.index_select(0, firsts))
+        return once.index_select(0, owner)
+
+
+class SharedCAMPlusPlus(CAMPlusPlus):
+    """The features once per chunk; behind them each row has a speaker of its own, and silent ones are left out."""
 
     def __init__(self, model: CAMPlusPlus) -> None:
         nn.Module.__init__(self)
-        *layers, (_, self.embedding) = model.xvector.named_children()
-        self.fbank, self.network = model.fbank, nn.Sequential(OrderedDict([("head", model.head), *layers]))
-        self.stats_pool = ProductPool(model.features)
+        self.fbank, self.head, self.xvector = OncePerRun(model.fbank), model.head, model.xvector
 
-    def trunk(self, waveforms: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self.network(self.fbank(waveforms))
-        return features
+    def forward(self, waveforms: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        if weights is None:
+            return super().forward(waveforms)
+        level = weights.amax(dim=1)
+        kept = (~(level < level.amax().clamp(max=SILENT))).nonzero()[:, 0]  # at least one row, for runtimes
+        embeddings = super().forward(waveforms.index_select(0, kept), weights.index_select(0, kept))
+        silent = torch.full_like(embeddings[:1], torch.nan).expand(waveforms.shape[0], -1)
+        return silent.index_put((kept,), embeddings)
 
 
 @share.register
@@ -53,9 +65,8 @@ def _(model: CAMPlusPlus) -> nn.Module:
     return SharedCAMPlusPlus(model).eval()
 
 
-@fold.register(CAMPlusPlus)
-@fold.register(SharedCAMPlusPlus)
-def _(model: nn.Module) -> nn.Module:
+@fold.register
+def _(model: CAMPlusPlus) -> nn.Module:
     """Each BatchNorm behind a convolution becomes part of it; those before a ReLU, of concatenated features, stay."""
     for module in [*model.modules()]:
         names = {name for name, _ in module.named_modules()}
@@ -65,31 +76,30 @@ def _(model: nn.Module) -> nn.Module:
                 norm: Any = module.get_submodule(behind)
                 module.set_submodule(before, fuse_conv_bn_eval(convolution, norm))
                 module.set_submodule(behind, nn.Identity())
-    return model
-
-
-def lowered_network(network: nn.Sequential) -> nn.Sequential:
-    """`network` with all behind its front in two dimensions: (rows, 80, frames) -> (rows, 512, 1, frames)."""
-    for name, layer in [*network.named_modules()]:
-        if name and not [*layer.children()]:
-            network.set_submodule(name, lowered(layer))
-    head, *layers = network.children()
-    return nn.Sequential(head, Raised(), *layers).eval()
+    return model.eval()
 
 
 @row_graph.register
-def _(model: SharedCAMPlusPlus, shared: bool = True, lower: bool = True) -> RowGraph:
-    network = nn.Sequential(lowered_network(model.network), nn.Flatten(1, 2)) if lower else model.network
-    return RowGraph(nn.Sequential(model.fbank, network), model.stats_pool, model.embedding, shared).eval()
+def _(model: CAMPlusPlus, shared: bool = True, lower: bool = True) -> nn.Module:
+    """The model itself, all between front-end and statistics in two dimensions; `shared` as it already is."""
+    if lower:
+        for name, layer in [*model.xvector.named_modules()]:
+            if name and not [*layer.children()] and not name.startswith("dense"):
+                model.xvector.set_submodule(name, lowered(layer))
+        *layers, (_, statistics), (_, dense) = model.xvector.named_children()
+        between = [("raised", Raised()), *layers, ("flat", nn.Flatten(1, 2)), ("stats", statistics), ("dense", dense)]
+        model.xvector = nn.Sequential(OrderedDict(between))
+    return model.eval()
 
 
 @best_exact.register
-def _(model: SharedCAMPlusPlus) -> nn.Module:
+def _(model: CAMPlusPlus) -> nn.Module:
     return graph_behind_features(model)
 
 
-def graph_behind_features(model: SharedCAMPlusPlus, finish: Finish = as_it_is) -> nn.Module:
-    """The features in torch, where they cost little; what lies between them and the pooling as one graph."""
-    graph = Graph(lowered_network(model.network), torch.rand(1, *FEATURES), finish)
-    model.network = nn.Sequential(graph, nn.Flatten(1, 2))
+def graph_behind_features(model: CAMPlusPlus, finish: Finish = as_it_is) -> nn.Module:
+    """What a speaker's features are in torch, where it costs little; all behind that as one graph."""
+    row_graph(model)
+    graph = Graph(nn.Sequential(model.head, model.xvector), torch.rand(1, *FEATURES), finish)
+    model.head, model.xvector = graph, nn.Sequential()
     return model.eval()

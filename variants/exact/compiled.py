@@ -36,6 +36,8 @@ def compile_trunk(model: SharedTrunk) -> SharedTrunk:
 
     The model says in `compile_seconds` how long that took.
     """
+    if not isinstance(model, SharedTrunk):
+        raise UnavailableError(f"torch.compile is for an XVectorSincNet's trunk, not for a {type(model).__name__}")
     start = time.perf_counter()
     trunk = torch.compile(model.trunk, options={"freezing": True})
     model.trunk = trunk  # type: ignore[method-assign]  # instead of the method

@@ -79,7 +79,7 @@ class RowGraph(nn.Module):
 
 
 @singledispatch
-def row_graph(model: nn.Module, shared: bool = True, lower: bool = True) -> RowGraph:
+def row_graph(model: nn.Module, shared: bool = True, lower: bool = True) -> nn.Module:
     """The graph of an x-vector, folded or not; lower: its convolutions in two dimensions, the sinc filters frozen."""
     sincnet, embedding = model.get_submodule("sincnet"), model.get_submodule("embedding")
     tdnns = list(model.get_submodule("tdnns").children())
