@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,13 @@ def archive(name: str) -> bytes:
     return buffer.getvalue()
 
 
+def tar() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as written:
+        written.addfile(tarfile.TarInfo("tensors"))
+    return buffer.getvalue()
+
+
 def script() -> bytes:
     buffer = io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
@@ -59,6 +67,7 @@ def script() -> bytes:
         (b"\x1f\x8b\x08\x00", "is compressed by gzip"),
         (pickle.dumps({"a": 1}), "is a pickle of its own"),
         (archive("data.csv"), "is a zip archive without a checkpoint in it (it holds data.csv)"),
+        (tar(), "is a tar archive"),
         (script(), "is a TorchScript archive"),
         (b"PK\x03\x04" + bytes(100), "is damaged or cut short (104 bytes): fetch it again"),
         (bytes(range(256)), "is no torch checkpoint: its format is unknown"),
