@@ -10,7 +10,7 @@ from rich.table import Table
 
 from .errors import UnavailableError, UserError
 from .exporting import export_variant
-from .files import check_writable
+from .files import check_writable, utf8_output
 from .loading import load
 from .registry import MODELS, Variant, get, names, require
 
@@ -82,4 +82,5 @@ def export(given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    utf8_output()
     sys.exit(main())
