@@ -9,11 +9,12 @@ from rich.console import Console
 
 import variants
 from variants import UserError
+from variants.files import utf8_output
 
 from .accuracy.tune import recorded_objective, tune
-from .report.document import finished, past
+from .report.document import finished
 from .report.page import check_folder, summary, write
-from .report.stored import read
+from .report.stored import older, read
 from .report.terminal import WIDTH, accuracy_table, caption, file_table, notes
 from .run.options import add_options, parse
 from .run.run import Run
@@ -82,9 +83,9 @@ def best_thresholds(given: argparse.Namespace) -> None:
 
 def report(given: argparse.Namespace) -> None:
     """Write or print the report of the last run named, compared with the others; nothing is measured."""
-    *older, doc = [read(path) for path in given.runs]
-    if older:
-        doc = finished(doc, [past(run, path.stem) for run, path in zip(older, given.runs, strict=False)])
+    history, doc = [older(path) for path in given.runs[:-1]], read(given.runs[-1])
+    if history:
+        doc = finished(doc, history)
     if given.out is None:
         print(summary(doc), end="")
         return
@@ -93,4 +94,5 @@ def report(given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    utf8_output()
     sys.exit(main())

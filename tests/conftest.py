@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyannote.audio.models.embedding  # now: pytester forgets what its runs import, and these fail the second time
+import pyannote.audio.models.embedding  # noqa: F401 - now: pytester forgets what its runs import, and these fail the second time
 import pyannote.audio.models.segmentation  # noqa: F401
 import pytest
 import soundfile

@@ -12,7 +12,7 @@ from rich.table import Table
 from .errors import UnavailableError, UserError
 from .exporting import export_variant
 from .fetch import KNOWN, fetch, path_of
-from .files import check_writable
+from .files import check_writable, utf8_output
 from .loading import default_segmentation, load
 from .registry import MODELS, Variant, get, names, require
 
@@ -111,4 +111,5 @@ def fetch_models(given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    utf8_output()
     sys.exit(main())

@@ -1,6 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, in UTF-8 whatever the locale, as is what commands print."""
 
+import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,6 +26,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def utf8_output() -> None:
+    """Let a command print any text: in UTF-8, or in the encoding of a terminal as far as that goes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty() and stream.encoding != "ascii":
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -61,7 +61,7 @@ def recording_digest(recording: Recording) -> str:
 def load(folder: Path, key: str) -> Accuracy | None:
     """The stored accuracy of that key; None if there is none, or if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        files = json.loads((folder / f"{key}.json").read_text())["files"]
+        files = json.loads((folder / f"{key}.json").read_bytes())["files"]
         return Accuracy(tuple(_file_score(entry) for entry in files))
     return None
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from variants.files import utf8_output
+
 from .builtin import EMBEDDED, SPLITS, embedded
 from .describe import recording_table, voice_table
 from .folder import load_corpus
@@ -110,4 +112,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    utf8_output()
     sys.exit(main())

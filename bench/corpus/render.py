@@ -97,7 +97,7 @@ def synthesise(voice: Voice, text: str) -> Floats:
             listing = ["espeak-ng", "--voices=variant"]
         try:
             # flite and espeak-ng take another voice without a word if they lack the one they are asked for.
-            offered = subprocess.run(listing, capture_output=True, text=True, check=True, timeout=60).stdout
+            offered = subprocess.run(listing, capture_output=True, encoding="utf-8", check=True, timeout=60).stdout
             if offered and voice.name.split("+")[-1] not in offered.replace("!v/", "").split():
                 raise FileNotFoundError(voice.name)
             subprocess.run(command, input=spoken, capture_output=True, check=True, timeout=120)

@@ -17,7 +17,7 @@ import variants
 from bench.latency.interleave import BLOCK
 from bench.latency.kinds import KINDS
 from variants import UserError
-from variants.files import check_writable, write_atomically
+from variants.files import check_writable, utf8_output, write_atomically
 
 from .plugin import BUDGET
 from .selfcheck import SAME, SLOWED, Blocks, Outcome, Row, as_json, contaminated, from_json, replays, table
@@ -126,7 +126,7 @@ def measured(given: argparse.Namespace, bar: Progress) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """What an earlier run wrote; UserError if it is no such file."""
     try:
-        saved: dict[str, Any] = json.loads(path.read_text())
+        saved: dict[str, Any] = json.loads(path.read_bytes())
         for blocks in saved["recorded"].values():
             if any({*SAME, *SLOWED} - block.keys() for block in from_json(blocks)):
                 raise KeyError("a block lacks a subject")
@@ -150,4 +150,5 @@ def curve(saved: dict[str, Any], given: argparse.Namespace, bar: Progress) -> li
 
 
 if __name__ == "__main__":
+    utf8_output()
     sys.exit(main())

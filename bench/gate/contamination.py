@@ -107,7 +107,11 @@ def _steal(cpus: Sequence[int]) -> float:
     """Seconds stolen from `cpus` (all, if empty) since boot; 0 where the system does not say."""
     wanted = {f"cpu{cpu}" for cpu in cpus} or {"cpu"}
     with contextlib.suppress(OSError, IndexError, ValueError):
-        fields = [line.split() for line in Path("/proc/stat").read_text().splitlines() if line.startswith("cpu")]
+        fields = [
+            line.split()
+            for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+            if line.startswith("cpu")
+        ]
         return sum(int(field[8]) for field in fields if field[0] in wanted) / os.sysconf("SC_CLK_TCK")
     return 0.0
 
@@ -115,7 +119,7 @@ def _steal(cpus: Sequence[int]) -> float:
 def _pressure() -> float | None:
     """Seconds since boot in which some task waited for a CPU; None where the system does not say."""
     with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path("/proc/pressure/cpu").read_text().partition("total=")[2].split()[0]) / 1e6
+        return int(Path("/proc/pressure/cpu").read_text(encoding="utf-8").partition("total=")[2].split()[0]) / 1e6
     return None
 
 

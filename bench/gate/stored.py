@@ -26,10 +26,10 @@ def thresholds(pyproject: Path) -> dict[str, float]:
     Raises UserError for what is no TOML, no variant or no number above 0.
     """
     try:
-        table = tomllib.loads(pyproject.read_text()) if pyproject.is_file() else {}
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{pyproject}: {error}") from None
-    given = table.get("tool", {}).get("bench", {}).get("gate", {})
+        table = tomllib.loads(pyproject.read_bytes().decode()) if pyproject.is_file() else {}
+        given: dict[str, Any] = dict(table.get("tool", {}).get("bench", {}).get("gate", {}))
+    except (ValueError, TypeError, AttributeError) as error:  # no UTF-8, no TOML, no table
+        raise UserError(f"{pyproject}: [tool.bench.gate]: {error}") from None
     for name, percent in given.items():
         if name != "default":
             try:

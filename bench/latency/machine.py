@@ -13,7 +13,7 @@ from variants.runtime.cpu import cpu_flags
 def cpu_model() -> str:
     """The processor as the system names it."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -24,7 +24,7 @@ def cpu_model() -> str:
 def governor() -> str:
     """The frequency governor of CPU 0, or "unknown"."""
     try:
-        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text(encoding="utf-8").strip()
     except OSError:
         return "unknown"
 

@@ -41,7 +41,9 @@ def _in_child(make: Callable[[], Callable[[], Any]]) -> float | None:
             run = make()
             gc.collect()
             ctypes.CDLL(None).malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")  # 5: reset VmHWM to the present VmRSS (man 5 proc)
+            Path("/proc/self/clear_refs").write_text(
+                "5", encoding="utf-8"
+            )  # 5: reset VmHWM to the present VmRSS (man 5 proc)
             for _ in range(3):
                 run()
             os.write(write_end, json.dumps(_high_water()).encode())
@@ -56,7 +58,7 @@ def _in_child(make: Callable[[], Callable[[], Any]]) -> float | None:
 
 
 def _high_water() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise OSError("/proc/self/status holds no VmHWM")

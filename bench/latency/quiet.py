@@ -33,6 +33,6 @@ def _other_thread_runs() -> bool:
     for task in Path("/proc/self/task").glob("*"):
         if task.name != str(threading.get_native_id()):
             with contextlib.suppress(OSError):  # it ended meanwhile
-                if (task / "stat").read_text().rpartition(")")[2].split()[0] == "R":
+                if (task / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"R":
                     return True
     return False

@@ -134,9 +134,9 @@ def answer(
     }
     if not faster:
         return "Answer: none distinguishable from the baseline."
-    fit, left_out = {}, []
+    fit, left_out, baseline = {}, [], accuracy.get("baseline")
     for name, ratio in faster.items():
-        increase = accuracy[name].increase_over(accuracy["baseline"]) if name in accuracy else None
+        increase = accuracy[name].increase_over(baseline) if name in accuracy and baseline else None
         if not trained.get(name, False):
             left_out.append(f"{name} (untrained)")
         elif increase is None:

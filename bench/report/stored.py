@@ -1,6 +1,7 @@
 """Stored runs as documents: results.json, and what pytest-benchmark's files hold."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from .findings import Findings
 def read(path: Path) -> Json:
     """A document from results.json, or as much of one as a run that pytest-benchmark stored holds; else UserError."""
     try:
-        saved = json.loads(path.read_text())
+        saved = json.loads(path.read_bytes())
         if str(saved.get("schema", "")).startswith("diartbench-results/"):
             if saved["schema"] != SCHEMA:
                 raise UserError(f"{path}: {saved['schema']}; this version reads {SCHEMA}")
@@ -36,12 +37,17 @@ def read(path: Path) -> Json:
         raise UserError(f"{path}: no stored run ({type(error).__name__}: {error})") from None
 
 
+def older(path: Path) -> Json:
+    """The run in a file as `past`, labelled by the file's name, which is UTF-8 whatever the locale."""
+    return past(read(path), os.fsencode(path.stem).decode("utf-8", "replace"))
+
+
 def stored_runs(folder: Path, limit: int = 20) -> list[Json]:
     """The last runs that pytest-benchmark stored under a folder, as `past`; what cannot be read is no run."""
     found = []
     for path in sorted(folder.rglob("*.json")):
         try:
-            found.append(past(read(path), path.stem))
+            found.append(older(path))
         except UserError:
             continue
     return sorted(found, key=lambda run: run["made"])[-limit:]
@@ -62,7 +68,11 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
             name = info["variant"]
             infos[name] = info
             kinds.setdefault(kind, {})[name] = _latency(benchmark, ratios.get((kind, name)), floors[kind])
-    accuracy = {name: _one_file(info) for name, info in infos.items() if info["der"] is not None}
+    scored = {name: info for name, info in infos.items() if info["der"] is not None}
+    for info in [info for info in scored.values() if info.get("der_increase") is not None]:
+        alone = {"der": info["der"] - info["der_increase"], "label_disagreement": 0.0, "min_cosine": 1.0}
+        scored.setdefault("baseline", alone)  # of a run in which it was measured, but no benchmark of its own
+    accuracy = {name: _one_file(info) for name, info in scored.items()}
     findings = Findings(
         kinds={kind: Kind(latencies, floors[kind], {}, 0) for kind, latencies in kinds.items()},
         accuracy=accuracy,

@@ -19,4 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    from variants.files import utf8_output
+
+    utf8_output()
     sys.exit(main())

@@ -1,6 +1,9 @@
 """`python -m bench`: scoring and tuning, and which part of a corpus a run uses."""
 
+import os
 import runpy
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +20,8 @@ from bench.accuracy.tune import tune
 from bench.corpus import Recording
 from bench.pipeline.staged import PipelineSettings
 from bench.studies.__main__ import STUDIES
+
+CHECKOUT = Path(bench.__file__).parents[1]
 
 
 def recordings(*durations: float) -> list[Any]:
@@ -146,3 +151,20 @@ def test_former_names_say_what_they_are_called_now(former: str) -> None:
         runpy.run_module(f"bench.{former}", run_name="__main__")
     now = str(ended.value.code).removeprefix(f"python -m bench.{former} is now: python -m bench.studies ")
     assert now in STUDIES
+
+
+POSIX = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+
+
+def test_a_locale_without_utf8(tmp_path: Path) -> None:
+    """What a command writes and prints is UTF-8 all the same, and names of files are read by their bytes."""
+    older, run = tmp_path / "älter.json", CHECKOUT / ".benchmarks/0003_third.json"
+    older.write_bytes((CHECKOUT / ".benchmarks/0001_first.json").read_bytes())
+    for more in ((), ("--out", str(tmp_path / "öut"))):
+        command = [sys.executable, "-m", "bench", "report", str(older), str(run), *more]
+        done = subprocess.run(command, capture_output=True, env=os.environ | POSIX, cwd=CHECKOUT, check=False)
+        assert done.returncode == 0 and done.stderr == b"", done.stderr
+        text = done.stdout.decode()
+        assert ("öut/index.html" if more else "baseline-twin | 100.6 [99.4, 101.7] | 99.3") in text
+    assert "–" in (tmp_path / "öut/summary.md").read_text(encoding="utf-8")
+    assert "älter, 2026" in (tmp_path / "öut/index.html").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}  # multiply int8 into 
 def cpu_flags() -> list[str]:
     """The vector instructions that matter here, of those that the CPU has; empty where the system does not say."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("flags", "Features")):
                 return sorted(WANTED & set(line.partition(":")[2].split()))
     except OSError:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from variants.errors import UserError
+from variants.files import utf8_output
 from variants.speech import data
 
 from . import evaluate, segmentation, weights
@@ -260,4 +261,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    utf8_output()
     sys.exit(main())
