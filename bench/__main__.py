@@ -4,8 +4,9 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.text import Text
 
 import variants
 from variants import UserError
@@ -13,9 +14,10 @@ from variants.files import utf8_output
 
 from .accuracy.tune import recorded_objective, tune
 from .report.document import finished
+from .report.fitted import as_text, terminal_width
 from .report.page import check_folder, summary, write
 from .report.stored import older, read
-from .report.terminal import WIDTH, accuracy_table, caption, file_table, notes
+from .report.terminal import accuracy_table, caption, file_table, notes
 from .run.options import add_options, parse
 from .run.run import Run
 
@@ -62,8 +64,9 @@ def score(given: argparse.Namespace) -> None:
     run = _run(given)
     _ = run.scores.accuracy
     findings = run.findings()
-    console = Console(width=WIDTH, markup=False, emoji=False)  # names of files are no markup
-    console.print(accuracy_table(findings), file_table(findings), caption(findings), *notes(findings), sep="\n")
+    tables: list[Any] = [accuracy_table(findings), file_table(findings)]
+    parts = [*tables, *map(Text, [caption(findings), *notes(findings)])]
+    print(as_text(parts, terminal_width(sys.stdout.isatty())), end="")
     if run.scores.accuracy["baseline"].der is None:
         raise UserError(f"no DER was scored: {run.scores.unjudged or 'collar, overlap and UEM leave no speech'}")
 

@@ -295,9 +295,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     finally:
         run = config.stash.get(RUN, None)
         if run is not None and run.timing.kinds:
+            from .report.fitted import terminal_width
             from .report.terminal import render
 
             terminalreporter.section("DiartBench")
-            terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {}))))
+            width = terminal_width(terminalreporter.isatty)
+            terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {})), width))
         for line in config.stash.get(LINES, []):
             terminalreporter.write_line(line)

@@ -134,7 +134,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     """The verdicts, last of all."""
     yield
     if GATE in config.stash:
+        from bench.report.fitted import terminal_width
+
         from .report import render
 
         terminalreporter.section("Gate")
-        terminalreporter.write(render(config.stash[GATE]))
+        terminalreporter.write(render(config.stash[GATE], terminal_width(terminalreporter.isatty)))

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from rich import box
-from rich.console import Console, Group
-from rich.table import Table
 from rich.text import Text
 
 import variants
@@ -16,10 +13,10 @@ from bench.statistics import Ratio, unbeaten
 from .claims import Claim, answer, claims
 from .comparison import compare_table
 from .findings import Findings
+from .fitted import WIDTH, Fitted, as_text
 from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
 
-WIDTH = 200
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
 
 
@@ -37,33 +34,24 @@ def render(findings: Findings, width: int = WIDTH) -> str:
             parts.append(pareto_table(findings))
         parts.append(claims_table(claims(pipeline, findings.accuracy, findings.sizes, findings.trained)))
     for made, saved in findings.compared.items():
-        columns = ["kind", "variant", "then: % of its baseline [95 %]", "now: % of baseline [95 %]", "now against then"]
-        table = _table(f"Compared with the run of {made}", columns)
+        columns = ["variant", "kind", "then [95 %]", "now [95 %]", "now is"]
+        table = Fitted(f"Compared with the run of {made}, in % of each run's own baseline", columns, left=2)
         parts.append(compare_table(saved, findings.kinds, findings.conditions, table))
     parts += [Text(note) for note in [caption(findings), *notes(findings)]]
     tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
     parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
-    console = Console(width=width, color_system=None, force_terminal=False, markup=False, emoji=False)
-    with console.capture() as capture:
-        console.print(Group(*parts))
-    return capture.get()
+    return as_text(parts, width)
 
 
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
-    return table
-
-
-def latency_table(findings: Findings, kind: str) -> Table:
+def latency_table(findings: Findings, kind: str) -> Fitted:
     """One kind in the shape of the paper's Table III; beside the pipeline's figures stand the paper's own."""
     paper = kind == "pipeline"
     columns = [
         "variant", "DER %", "paper", "mean ms", "std", "paper", "% of baseline [95 %]", "paper", "verdict",
-        "% of parent [95 %]", "paper", "verdict", "MiB", "paper",
+        "% of parent [95 %]", "paper", "parent verdict", "MiB", "paper",
     ]  # fmt: skip
-    table = _table(f"Latency, {kind}", [column for column in columns if paper or column != "paper"])
+    spare = ["std", "paper", "parent verdict", "% of parent [95 %]", "MiB", "DER %", "mean ms"]
+    table = Fitted(f"Latency, {kind}", [column for column in columns if paper or column != "paper"], spare)
     for name, latency in findings.kinds[kind].latencies.items():
         entry = variants.get(name)
         row = TABLE_III.get(entry.paper or "")
@@ -96,12 +84,13 @@ def _der(accuracy: Accuracy | None, findings: Findings) -> str:
     return _number(accuracy.der if accuracy else None)
 
 
-def accuracy_table(findings: Findings) -> Table:
+def accuracy_table(findings: Findings) -> Fitted:
     """DER with its components, its increase, and what DER on a few files cannot see."""
-    table = _table(
+    table = Fitted(
         "Accuracy",
         ["variant", "DER %", "missed", "false al.", "confusion", "increase [95 %]", "tolerance", "resolved",
          "disagreement %", "min cosine", "changed chunks"],
+        ["changed chunks", "missed", "false al.", "confusion", "tolerance", "min cosine", "disagreement %", "resolved"],
     )  # fmt: skip
     baseline = findings.accuracy.get("baseline")
     for name, accuracy in findings.accuracy.items():
@@ -121,20 +110,21 @@ def accuracy_table(findings: Findings) -> Table:
     return table
 
 
-def file_table(findings: Findings) -> Table:
+def file_table(findings: Findings) -> Fitted:
     """DER of each file, in %."""
     files = [file.name for file in next(iter(findings.accuracy.values())).files]
-    table = _table("DER % by file", ["variant", *files])
+    table = Fitted("DER % by file", ["variant", *files], files[::-1])
     for name, accuracy in findings.accuracy.items():
         table.add_row(name, *("-" if f.der is None else f"{rate([f.der]):.2f}" for f in accuracy.files))
     return table
 
 
-def stage_table(pipeline: Kind) -> Table:
+def stage_table(pipeline: Kind) -> Fitted:
     """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
-    table = _table(
+    table = Fitted(
         "Stages of the pipeline, mean ms",
         ["variant", "segmentation", "embedding", "rest", "sum", "p50", "p90", "p95 [95 %]", "p99 [95 %]", "max"],
+        ["p90", "max", "p50", "sum", "p95 [95 %]"],
     )
     for name, latency in pipeline.latencies.items():
         stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
@@ -143,10 +133,10 @@ def stage_table(pipeline: Kind) -> Table:
     return table
 
 
-def floor_table(findings: Findings) -> Table:
+def floor_table(findings: Findings) -> Fitted:
     """How far each model is from what its arithmetic alone would take, by its median."""
     speed = next(iter(findings.floors.values())).peak
-    table = _table(
+    table = Fitted(
         f"Arithmetic floor, model-only: {speed.float32 / 1e9:.0f} G operations/s, in int8 {speed.int8 / 1e9:.0f}",
         ["variant", "G float32 a chunk", "G int8", "floor ms", "p50 ms", "times the floor"],
     )
@@ -162,9 +152,9 @@ def floor_table(findings: Findings) -> Table:
     return table
 
 
-def pareto_table(findings: Findings) -> Table:
+def pareto_table(findings: Findings) -> Fitted:
     """Latency against accuracy, fastest first; "front": nothing measured here is better in both. Then the paper's."""
-    table = _table("Latency x DER", ["variant", "pipeline, % of baseline [95 %]", "DER change, points", "front"])
+    table = Fitted("Latency x DER", ["variant", "pipeline, % of baseline [95 %]", "DER change, points", "front"])
     baseline, points = findings.accuracy.get("baseline"), []
     for name, latency in findings.kinds["pipeline"].latencies.items():
         accuracy = findings.accuracy.get(name)
@@ -182,9 +172,9 @@ def pareto_table(findings: Findings) -> Table:
     return table
 
 
-def claims_table(judged: list[Claim]) -> Table:
+def claims_table(judged: list[Claim]) -> Fitted:
     """The paper's findings, one by one."""
-    table = _table("The paper's claims", ["claim", "this run", "judgement"])
+    table = Fitted("The paper's claims", ["claim", "this run", "judgement"])
     for claim in judged:
         table.add_row(claim.paper, claim.here, claim.judgement)
     return table

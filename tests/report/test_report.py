@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import summarize
 from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
+from bench.report.fitted import WIDTH, terminal_width
 from bench.report.terminal import render
 from bench.statistics import Ratio
 
@@ -77,8 +80,42 @@ def test_paper_stands_beside_our_figures(findings: Findings) -> None:
     assert "54.9" in model_only and "58.7" not in model_only  # the paper measured the pipeline only
 
 
-def test_nothing_is_cut_off(findings: Findings) -> None:
-    assert "…" not in render(findings)
+def test_nothing_is_cut_off_or_left_out(findings: Findings) -> None:
+    text = render(findings)
+    assert "…" not in text and "left out for want" not in text
+
+
+@pytest.mark.parametrize("width", [100, 80, 60])
+def test_tables_fit_the_terminal_and_say_what_they_leave_out(findings: Findings, width: int) -> None:
+    text = render(replace(findings, compared={"2026-01-01": stored()}), width)
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
+    pipeline = text.split("Latency, pipeline")[1].split("Accuracy")[0]
+    head, _, cells = (line.split() for line in pipeline.splitlines()[2:5])
+    assert head[0] == "variant" and cells[0] == "baseline"
+    if width == 100:
+        assert " ".join(head) == "variant DER % mean ms % of baseline [95 %] verdict % of parent [95 %] MiB"
+        assert "left out for want of width: paper, std, parent verdict" in " ".join(pipeline.split())
+    assert "% of baseline [95 %]" in " ".join(head) and row(text, "Latency, pipeline", "distilled-int8")
+
+
+def test_the_width_is_that_of_a_terminal_and_wide_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda fallback: os.terminal_size((100, 24)))
+    assert (terminal_width(True), terminal_width(False)) == (100, WIDTH)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert terminal_width(False) == 100
+    monkeypatch.setattr("shutil.get_terminal_size", lambda fallback: os.terminal_size((400, 24)))
+    assert terminal_width(True) == WIDTH
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_an_encoding_lacks_is_replaced_and_the_lines_stay(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    lines = len(render(findings).splitlines())
+    monkeypatch.setattr("sys.__stdout__", SimpleNamespace(encoding=encoding))
+    text = render(findings)
+    assert text.encode(encoding) and len(text.splitlines()) == lines and "-----" in text
 
 
 def test_floor(findings: Findings) -> None:
