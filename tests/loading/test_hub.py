@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,21 @@ def test_the_message_names_the_cure(
     message = refusal("embedding", source)
     assert cure in message
     assert TOKEN not in message
+
+
+def test_what_can_be_had_without_a_token_is_said(
+    monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **options: Any) -> str:
+        logging.getLogger("huggingface_hub.file_download").warning("Retrying in 1s [Retry 1/5].")
+        raise OFFLINE
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    message = refusal("segmentation", "pyannote/segmentation")
+    assert message.endswith("; or `python -m variants fetch pyannote/segmentation`, which needs no token")
+    assert "fetch" not in refusal("segmentation", "pyannote/other")
+    assert not caplog.records
 
 
 @pytest.fixture

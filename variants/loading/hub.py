@@ -1,8 +1,12 @@
 """Files from Hugging Face, or its local cache; errors name the cure, never the token."""
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from variants.errors import UserError
+from variants.fetch import KNOWN
 from variants.registry import Model
 
 LOGIN = "`huggingface-cli login` or set HF_TOKEN"
@@ -21,7 +25,8 @@ def download(kind: Model, model_id: str) -> Path:
     name, _, revision = model_id.partition("@")
     page = f"https://hf.co/{name}"
     try:
-        return Path(hf_hub_download(name, "pytorch_model.bin", revision=revision or None))
+        with _without_its_log():
+            return Path(hf_hub_download(name, "pytorch_model.bin", revision=revision or None))
     except GatedRepoError:
         reason = f"is gated: accept its conditions at {page}, then {LOGIN}"
     except LocalEntryNotFoundError as error:
@@ -34,7 +39,21 @@ def download(kind: Model, model_id: str) -> Path:
         reason = _rejected(error) or f"cannot be fetched (HTTP status {_status(error) or 'no'}): check {page}"
     except OSError as error:
         reason = f"cannot be fetched ({type(error).__name__}): check the network, or give a path"
+    if name in KNOWN:
+        reason += f"; or `python -m variants fetch {name}`, which needs no token"
     raise UserError(f"--{kind} {model_id}: {reason}")
+
+
+@contextlib.contextmanager
+def _without_its_log() -> Iterator[None]:
+    """The hub tells of each of its tries; one line says it all."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _status(error: BaseException | None) -> int | None:
