@@ -14,6 +14,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from . import hidden  # noqa: F401 - first: whether the packages below are ours
+
+# isort: split
 import variants
 from variants import UserError
 from variants.loading import FETCHED_SEGMENTATION
@@ -21,7 +24,7 @@ from variants.loading import FETCHED_SEGMENTATION
 from .history.storage import install
 from .latency.kinds import KindName, kind_of
 from .run.options import add_options, parse
-from .run.refusals import benchmark_session, check_measurable
+from .run.refusals import benchmark_session, check_measurable, option_adder
 from .run.stash import RUN, variant_of
 
 if TYPE_CHECKING:
@@ -39,9 +42,10 @@ NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("diartbench", "DIART embedding variants")
-    add_options(group.addoption)
+    add = option_adder(group)
+    add_options(add)
     text = "write index.html, summary.md and results.json there"
-    group.addoption("--report", dest="report_folder", type=Path, metavar="DIR", help=text)
+    add("--report", dest="report_folder", type=Path, metavar="DIR", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -92,6 +96,14 @@ def _prepare_report(config: pytest.Config) -> None:
 
     check_folder(folder)
     config.stash[HISTORY] = stored_runs(Path(config.getoption("benchmark_storage", "").removeprefix("file://")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The first benchmark of a kind measures all of it: a pytest-timeout meant for tests would end that half way."""
+    if config.pluginmanager.has_plugin("timeout"):
+        for item in items:
+            if NEEDS_RUN & {*getattr(item, "fixturenames", ())} and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(0))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

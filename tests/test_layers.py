@@ -17,6 +17,7 @@ BENCH = (
     ("statistics",),
     ("pipeline",),
     ("corpus",),
+    ("hidden",),
 )
 VARIANTS = (
     ("__main__", "live"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.run.refusals import check_gate
+from bench.run.refusals import check_gate, option_adder
 from bench.run.stash import RUN, variant_of
 from variants import UserError
 
@@ -21,7 +21,7 @@ BUDGET = 300.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add = parser.getgroup("diartbench").addoption
+    add = option_adder(parser.getgroup("diartbench"))
     add("--gate", action="store_true", help="judge each variant against the last stored run of the same CPU model")
     add("--against", metavar="REV", help="with --gate: measure this git revision beside the code as it is now")
     add(
@@ -82,11 +82,11 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     if run.scores.unjudged:
         raise UserError(f"--gate: accuracy cannot be judged, {run.scores.unjudged}; or leave it out by --accuracy off")
     config, option = session.config, session.config.option
-    benchmarks = [
+    benchmarks = dict.fromkeys(  # pytest-repeat has each of them several times
         (kind_of(item.originalname), variant_of(item).name)
         for item in session.items
         if isinstance(item, pytest.Function) and "recorded" in item.fixturenames
-    ]
+    )
     narrowed = bool(option.variants) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
     limits = thresholds(config.rootpath / "pyproject.toml")
     try:

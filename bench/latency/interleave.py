@@ -48,6 +48,14 @@ class Measurement:
     unquiet: int = 0
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with what had been measured by then."""
+
+    def __init__(self, measurement: Measurement) -> None:
+        super().__init__()
+        self.measurement = measurement
+
+
 def interleave(
     subjects: Mapping[str, Subject],
     streams: Sequence[tuple[Any, Sequence[Any]]],
@@ -63,7 +71,7 @@ def interleave(
 
     Each block gives every subject, in random order, the same `BLOCK` successive items, after waiting for a quiet
     process; the first `LEAD` are not timed. Streams start over when they are used up. A subject that raises
-    drops out with its reason, and what the others measured stays.
+    drops out with its reason, and what the others measured stays. Raises Interrupted on Ctrl-C.
     """
     order = random.Random(seed)
     alive = dict(subjects)
@@ -82,6 +90,8 @@ def interleave(
                     alive[name].start(stream)
                 result.unquiet += not quiet()
                 _run_block(alive[name], items, result.rounds[name], number, clock)
+            except KeyboardInterrupt:
+                raise Interrupted(result) from None
             except Exception as error:  # whatever a runtime raises: the others go on
                 result.failures[name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 del alive[name], result.rounds[name]

@@ -1,6 +1,7 @@
 """What keeps benchmarks from being measured, judged or stored here, from pytest's options, before models are loaded."""
 
-from collections.abc import Iterable
+import argparse
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,27 @@ from variants.files import check_writable
 BENCHMARK = ("benchmark", "pytest_benchmark", "pytest-benchmark")  # names by which others block it
 
 
+def option_adder(group: pytest.OptionGroup) -> Callable[..., None]:
+    """`group.addoption`, which names an option that somebody else has taken in one line: UsageError."""
+
+    def add(name: str, **attributes: Any) -> None:
+        try:
+            group.addoption(name, **attributes)
+        except (ValueError, argparse.ArgumentError):
+            raise pytest.UsageError(
+                f"{name}: a conftest.py or another plugin has an option of that name, which DiartBench needs, too: "
+                "rename theirs, or leave that plugin out by -p no:NAME"
+            ) from None
+
+    return add
+
+
 def benchmark_session(config: pytest.Config) -> Any:
     """pytest-benchmark's own session; UserError where it was blocked."""
-    codspeed = getattr(config.pluginmanager.get_plugin("codspeed_plugin"), "is_codspeed_enabled", False)
-    if codspeed:
-        raise UserError("pytest-codspeed takes pytest-benchmark's place, which benchmarks need: add -p no:codspeed")
-    if not hasattr(config, "_benchmarksession") or any(config.pluginmanager.is_blocked(name) for name in BENCHMARK):
+    codspeed = config.pluginmanager.get_plugin("codspeed_plugin")
+    if getattr(codspeed, "is_codspeed_enabled", False):
+        raise UserError("pytest-codspeed takes the place of pytest-benchmark: leave out --codspeed, unset CODSPEED_ENV")
+    if not hasattr(config, "_benchmarksession") or any(map(config.pluginmanager.is_blocked, BENCHMARK)):
         raise UserError("benchmarks need pytest-benchmark, which is blocked here: by -p no:benchmark, or by a plugin")
     return config._benchmarksession
 

@@ -10,7 +10,7 @@ import torch
 
 import variants
 from bench.latency.floor import Floor, operations, peak
-from bench.latency.interleave import Measurement, interleave
+from bench.latency.interleave import Interrupted, Measurement, interleave
 from bench.latency.kinds import KindName
 from bench.latency.memory import peak_memory
 from bench.latency.results import Kind, summarize
@@ -69,10 +69,13 @@ class Timing:
         if kind not in self.measurements:
             _ = self.corpus.streams
             self.corpus.cores.claim()
-            with untraced():
-                self.measurements[kind] = self.measurer.measure(kind, lambda done: self.progress(kind, done))
-            parents = {model: variants.get(model).parent for model in self.models}
-            self.kinds[kind] = summarize(self.measurements[kind], parents)
+            try:
+                with untraced():
+                    self.measurements[kind] = self.measurer.measure(kind, lambda done: self.progress(kind, done))
+            except Interrupted as stopped:  # the tables show what there is
+                self._summarize(kind, stopped.measurement)
+                raise
+            self._summarize(kind, self.measurements[kind])
             if kind == "model-only":
                 self.find_floors()
         measurement = self.measurements[kind]
@@ -81,6 +84,10 @@ class Timing:
         if not measurement.rounds[name].seconds:
             raise UserError(f"{name}: no rounds; the audio is shorter than one block of chunks")
         return measurement.rounds[name].seconds
+
+    def _summarize(self, kind: KindName, measurement: Measurement) -> None:
+        parents = {model: variants.get(model).parent for model in self.models}
+        self.kinds[kind] = summarize(measurement, parents)
 
     def try_once(self, kind: KindName, name: str) -> None:
         """Run one chunk, untimed."""
