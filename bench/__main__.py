@@ -16,7 +16,7 @@ from .accuracy.tune import recorded_objective, tune
 from .report.document import finished
 from .report.fitted import as_text, terminal_width
 from .report.page import check_folder, summary, write
-from .report.stored import older, read
+from .report.stored import older, read, refusing
 from .report.terminal import accuracy_table, caption, file_table, notes
 from .run.options import add_options, parse
 from .run.run import Run
@@ -89,11 +89,12 @@ def report(given: argparse.Namespace) -> None:
     history, doc = [older(path) for path in given.runs[:-1]], read(given.runs[-1])
     if history:
         doc = finished(doc, history)
-    if given.out is None:
-        print(summary(doc), end="")
-        return
-    check_folder(given.out)
-    print(f"report: {write(doc, given.out)}")
+    with refusing(given.runs[-1]):
+        if given.out is None:
+            print(summary(doc), end="")
+            return
+        check_folder(given.out)
+        print(f"report: {write(doc, given.out)}")
 
 
 if __name__ == "__main__":

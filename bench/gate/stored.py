@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def thresholds(pyproject: Path) -> dict[str, float]:
                 variants.get(name)
             except UserError as error:
                 raise UserError(f"{pyproject}: [tool.bench.gate]: {error}") from None
-        if isinstance(percent, bool) or not isinstance(percent, int | float) or not percent > 0:
+        if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent / 100 < inf:
             raise UserError(f"{pyproject}: [tool.bench.gate] {name}: {percent!r} is no percentage above 0")
     return {name: given.get(name, given.get("default", DEFAULT)) / 100 for name in variants.names()}
 
@@ -104,7 +105,7 @@ def latest(runs: Iterable[tuple[Any, Mapping[str, Any]]], cpu: str) -> Stored:
                 found = _read(str(name), saved)
             else:
                 others.append(f"{name} is of {model}")
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             others.append(f"{name} is not of this project")
     if found is None:
         why = f" ({'; '.join(others)})" if others else ""
@@ -114,6 +115,6 @@ def latest(runs: Iterable[tuple[Any, Mapping[str, Any]]], cpu: str) -> Stored:
 
 def _read(name: str, saved: Mapping[str, Any]) -> Stored:
     ratios = {(kind, variant): ratio for kind, variant, ratio in stored_ratios(saved)}
-    infos = [(benchmark["group"], benchmark["extra_info"]) for benchmark in saved["benchmarks"]]
-    der = {info["variant"]: info["der"] for _, info in infos if info.get("der") is not None}
-    return Stored(name, ratios, [(kind, info["variant"]) for kind, info in infos], der, saved)
+    infos = [(str(benchmark["group"]), benchmark["extra_info"]) for benchmark in saved["benchmarks"]]
+    der = {str(info["variant"]): float(info["der"]) for _, info in infos if info.get("der") is not None}
+    return Stored(name, ratios, [(kind, str(info["variant"])) for kind, info in infos], der, saved)

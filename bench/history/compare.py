@@ -7,13 +7,17 @@ from bench.statistics import Ratio
 
 
 def stored_ratios(saved: Mapping[str, Any]) -> Iterator[tuple[str, str, Ratio]]:
-    """(kind, variant, ratio to the baseline) of each benchmark in a pytest-benchmark JSON that this project wrote."""
+    """(kind, variant, ratio to the baseline) of each benchmark in a pytest-benchmark JSON that this project wrote.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for what is no such thing.
+    """
     for benchmark in saved.get("benchmarks", []):
         info = benchmark.get("extra_info", {})
         ratio = info.get("ratio_to_baseline")
         if ratio is not None and "variant" in info:
-            rounds = benchmark.get("stats", {}).get("rounds", 0)
-            yield benchmark.get("group", ""), info["variant"], Ratio(rounds=rounds, **ratio)
+            rounds = int(benchmark.get("stats", {}).get("rounds", 0))
+            estimate, low, high = (float(ratio[key]) for key in ("estimate", "low", "high"))
+            yield str(benchmark.get("group", "")), str(info["variant"]), Ratio(estimate, low, high, rounds)
 
 
 def differing_conditions(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,8 @@ from pytest_benchmark import session as benchmark_session
 from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import safe_dumps
 
+from .compare import stored_ratios
+
 
 class SafeStorage(FileStorage):
     """Files are there whole or not at all, each run has a number of its own, and foreign files are skipped."""
@@ -30,7 +32,11 @@ class SafeStorage(FileStorage):
 
     def load(self, *globs_or_files: str) -> Generator[tuple[Path, Any], None, None]:
         for path, data in super().load(*globs_or_files):  # which names and skips what is no JSON
-            if problem := foreign(data):
+            try:
+                problem = foreign(data)
+            except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+                problem = f"not a pytest-benchmark run ({type(error).__name__}: {error})"
+            if problem:
                 self.logger.warning(f"Skipped {path}: {problem}")
             else:
                 yield path, data
@@ -84,10 +90,16 @@ def locked(folder: Path) -> Generator[None, None, None]:
 
 
 def foreign(data: Any) -> str | None:
-    """What keeps a loaded JSON from being a pytest-benchmark run; None if nothing does."""
-    lacking = [key for key in ("machine_info", "benchmarks", "datetime") if key not in data]
-    if lacking:
-        return f"not a pytest-benchmark run: it has no {lacking[0]!r}"
+    """What keeps a loaded JSON from being a pytest-benchmark run; None if nothing does.
+
+    Raises LookupError, TypeError, ValueError, AttributeError or OverflowError for what has not even its form.
+    """
+    for lacking in (key for key in ("machine_info", "benchmarks", "datetime") if key not in data):
+        return f"not a pytest-benchmark run: it has no {lacking!r}"
     if any("fullname" not in benchmark for benchmark in data["benchmarks"]):
         return "not a pytest-benchmark run: a benchmark has no 'fullname'"
+    then = data.get("diartbench") or {}
+    if not all(isinstance(part, dict) for part in (then, then.get("machine", {}), then.get("settings") or {})):
+        return "its conditions are not what this project writes"
+    list(stored_ratios(data))
     return None

@@ -2,9 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from jinja2 import TemplateError
 
 from bench.accuracy.der import Accuracy, Components, FileScore
 from bench.history.compare import stored_ratios
@@ -16,12 +19,29 @@ from variants import UserError
 
 from .document import SCHEMA, Json, document, finished, gate_rows, past
 from .findings import Findings
+from .page import summary
+
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+
+
+@contextmanager
+def refusing(path: Path) -> Generator[None, None, None]:
+    """Whatever fails meanwhile lies in that file, which anybody may have written: UserError in one line."""
+    try:
+        yield
+    except (*MALFORMED, RecursionError, TemplateError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{path}: no stored run ({why})") from None
 
 
 def read(path: Path) -> Json:
     """A document from results.json, or as much of one as a run that pytest-benchmark stored holds; else UserError."""
     try:
-        saved = json.loads(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    with refusing(path):
+        saved = json.loads(data)
         if str(saved.get("schema", "")).startswith("diartbench-results/"):
             if saved["schema"] != SCHEMA:
                 raise UserError(f"{path}: {saved['schema']}; this version reads {SCHEMA}")
@@ -30,11 +50,8 @@ def read(path: Path) -> Json:
             found = from_stored(saved)
         if not found["variants"]:
             raise UserError(f"{path}: holds no benchmark of this project")
+        summary(finished(found, [past(found, "")]))  # by which it is tried, as a run and as an older one
         return found
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: no stored run ({type(error).__name__}: {error})") from None
 
 
 def older(path: Path) -> Json:
