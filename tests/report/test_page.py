@@ -45,6 +45,7 @@ PROBE = """<script>addEventListener("load", () => {
   const words = [...document.body.querySelectorAll("*")].filter(e => e.tagName !== "SCRIPT" &&
     [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()));
   parent.postMessage({width: innerWidth, figures, scripts: document.scripts.length, images: document.images.length,
+    scrolling: [...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth).length,
     overflow: document.documentElement.scrollWidth - innerWidth, text: document.body.innerText,
     print: Math.min(...words.map(e => parseFloat(getComputedStyle(e).fontSize)))}, "*");
 });</script>"""
@@ -117,11 +118,16 @@ def browse(folder: Path, pages: dict[str, str]) -> tuple[list[dict[str, Any]], l
 def test_in_a_real_browser(tmp_path: Path, drawn: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     partial = document(made(kinds={"model-only": made().kinds["model-only"]}, accuracy={}, memory={}), "2026-01-02")
     pages = {"partial": page(partial)}
+    monkeypatch.setattr(page_module, "plots", lambda doc: {})
+    pages["third"] = page(read(FIRST.with_name("0003_third.json")))
     monkeypatch.setattr(page_module, "plots", lambda doc: drawn)
     seen, console = browse(tmp_path, {**pages, "whole": page(hostile())})
     assert console == []
-    assert sorted(view["width"] for view in seen) == [400, 400, 1280, 1280]
+    assert sorted(view["width"] for view in seen) == [400, 400, 400, 1280, 1280, 1280]
     for view in seen:
+        if "distilled-pruned-unstructured" in view["text"] and not view["figures"]:  # the README's run
+            assert view["overflow"] <= 0 and (view["width"] == 400 or view["scrolling"] == 0)
+            continue
         whole = len(view["figures"]) == 7
         assert {figure["name"] for figure in view["figures"]} == {
             f"figure-{name}" for name in (PLOTS if whole else {"distributions", "footprint", "creep"})
