@@ -137,6 +137,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             if run.options.scoring.extent == "full" and run.scores.unjudged:
                 raise UserError(f"--accuracy full: {run.scores.unjudged}; or leave it out")
     config.stash[RUN] = run
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if timed and terminal is not None and terminal.verbosity >= 0 and not benchmark_session(config).disabled:
+        kinds = len({item.originalname for item in items if "recorded" in item.fixturenames})
+        outlook = run.outlook(kinds, config.option.gate_budget if config.option.gate else run.options.timing.budget)
+        terminal.write_line(f"{outlook}{', or less once all is decided' if config.option.gate else ''}")
 
 
 def _cache(config: pytest.Config) -> Path:
@@ -313,5 +318,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
             terminalreporter.section("DiartBench")
             width = terminal_width(terminalreporter.isatty)
             terminalreporter.write(render(run.findings(config.stash.get(COMPARED, {})), width))
+            terminalreporter.write_line(f"took: {run.took}")
         for line in config.stash.get(LINES, []):
             terminalreporter.write_line(line)

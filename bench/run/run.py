@@ -13,6 +13,7 @@ from bench.report.findings import Findings
 from . import conditions
 from .cores import Cores
 from .corpus import Corpus
+from .durations import Took, expected, shown
 from .models import Models
 from .options import Options
 from .scores import Scores
@@ -38,23 +39,36 @@ class Run:
         scored: Callable[[float], None] = lambda done: progress("accuracy", done)  # noqa: E731
         self.scores = Scores(options.scoring, models, corpus, folder, scored)
         self.timing = Timing(options.timing, models, corpus, progress)
+        self.took = Took()
 
     def prepare(self, timed: bool) -> None:
         """Load models and corpus, so that what is wrong with them is said before anything is measured.
 
         timed: whether latency will be measured: only then are the threads claimed, before the first torch work.
         """
-        if timed:
-            self.cores.claim()
-        _ = self.corpus.recordings
-        self.models.load()
+        with self.took.part("loading"):
+            if timed:
+                self.cores.claim()
+            _ = self.corpus.recordings
+            self.models.load()
+
+    def outlook(self, kinds: int, budget: float) -> str:
+        """How long so many kinds will take, each of `budget` seconds, with all that comes before them."""
+        seconds = sum(part or recording.duration for recording, part in self.scores.parts)
+        about = shown(expected(len(self.models), seconds, kinds * budget))
+        scoring = f"accuracy on {shown(seconds)} of audio, " if seconds else ""
+        rounds = f"{kinds} x {shown(budget)} of rounds"
+        return f"{len(self.models)} variants: memory, {scoring}{rounds}: about {about} on a quiet machine"
 
     def rounds(self, kind: KindName, name: str) -> list[float]:
         """Seconds of each round of one variant, as `Timing.rounds`; all that is not timed is done before the first."""
         if not self.timing.measurements:
-            self.timing.measure_memory()
-            _ = self.scores.accuracy
-        return self.timing.rounds(kind, name)
+            with self.took.part("memory"):
+                self.timing.measure_memory()
+            with self.took.part("accuracy"):
+                _ = self.scores.accuracy
+        with self.took.part(kind):
+            return self.timing.rounds(kind, name)
 
     def conditions(self) -> dict[str, Any]:
         """What the figures rest on: machine, threads, models, corpus, settings."""

@@ -81,7 +81,9 @@ def test_skipped_benchmarks_need_no_models(project: pytest.Pytester) -> None:
 def test_one_process_measures(project: pytest.Pytester, args: tuple[str, ...]) -> None:
     result = run(project, *args)
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*Latency, pipeline*"])
+    outlook = "3 variants: memory, 2 x 60 s of rounds: about 2 min on a quiet machine"  # 5 + 3 + 120 s
+    took = "took: memory * s, accuracy * s, model-only * s, pipeline * s"
+    result.stdout.fnmatch_lines([outlook, "*Latency, pipeline*", took])
 
 
 def test_accuracy_is_scored_in_several_processes(project: pytest.Pytester) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 import variants
 from bench.latency.interleave import Measurement, Rounds
 from bench.latency.kinds import KindName
+from bench.run.durations import Took, expected, shown
 from bench.run.models import Models
 from bench.run.options import ModelOptions, Options
 from bench.run.run import Run
@@ -107,3 +108,17 @@ def test_a_kind_is_measured_once_after_all_that_is_not_timed(
     run.rounds("pipeline", "baseline")
     assert log[6:] == ["streams", "threads", "pipeline"]
     assert list(run.timing.kinds) == ["model-only", "pipeline"] and run.timing.kinds["pipeline"].failures
+
+
+def test_how_long_it_takes() -> None:
+    # the README's run: 14 variants, 60 s of audio, two kinds of a minute: 3 minutes
+    assert shown(expected(14, 60.0, 120.0)) == "3 min"
+    took = Took()
+    for _ in range(2):
+        with pytest.raises(KeyError), took.part("a"):
+            raise KeyError
+    with took.part("b"):
+        pass
+    assert list(took) == ["a", "b"] and str(took) == "a 0 s, b 0 s"
+    took["b"] = 95.0
+    assert str(took) == "a 0 s, b 2 min"
