@@ -59,13 +59,13 @@ def test_a_sleeping_round_shows_idle() -> None:
 
 def test_steal_is_that_of_the_given_cpus(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     lines = "cpu  1 2 3 4 5 6 7 800 0 0\ncpu0 1 2 3 4 5 6 7 300 0 0\ncpu1 1 2 3 4 5 6 7 500 0 0\nintr 1\n"
-    monkeypatch.setattr(contamination.Path, "read_text", lambda self: lines)
+    monkeypatch.setattr(contamination.Path, "read_text", lambda *_, **__: lines)
     monkeypatch.setattr(contamination.os, "sysconf", lambda name: 100)
     assert (contamination._steal([1]), contamination._steal([])) == (5.0, 8.0)
 
 
 def test_systems_without_proc_tell_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(self: object) -> str:
+    def absent(*_: object, **__: object) -> str:
         raise OSError
 
     monkeypatch.setattr(contamination.Path, "read_text", absent)
