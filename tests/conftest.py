@@ -28,6 +28,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.ge
 # Under pytest-xdist the processes share the cores: threads that wait for one another's cores are slower than one.
 # What a test runs is no part of that; pytest-benchmark would disable its benchmarks.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
+os.environ.pop("COLUMNS", None)  # which it sets for its processes: tables would be as narrow as that
 torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.pop("PYTEST_XDIST_WORKER_COUNT", 1))))
 
 settings.register_profile("fuzz", max_examples=3000, deadline=None)  # `make fuzz`; else Hypothesis' own 100

@@ -65,7 +65,7 @@ def _read(kind: Model, data: bytes, source: str) -> nn.Module:
             model = made(**settings)
             model.specifications = specifications
             model.setup()
-            return model  # type: ignore[no-any-return]
+            return model  # type: ignore[no-any-return]  # pyannote ships no types
 
         if name != "XVectorMFCC":  # whose front is not made for it: sizes first, before a file's claims take memory
             with torch.device("meta"):
@@ -142,7 +142,7 @@ def _trusted(kind: Model, path: Path, data: bytes, source: str) -> nn.Module:
         module, name = named_architecture(content)
         architecture(kind, module, name, source, trust=True)
         try:
-            return Model.from_pretrained(path)  # type: ignore[no-any-return]
+            return Model.from_pretrained(path)  # type: ignore[no-any-return]  # pyannote ships no types
         except Exception as error:
             raise UnreadableError(f"does not fit its architecture {name}: {_line(error)}") from None
 
