@@ -40,9 +40,8 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("args", "pattern"),
     [
-        (("-n", "1"), XDIST),
-        (("-n", "2", "--gate"), XDIST),
         (("--dist", "loadfile"), XDIST),
+        (("--dist", "loadfile", "--gate"), XDIST),
         (
             ("--benchmark-json", f"{NOWHERE}/out.json"),
             "--benchmark-json *: cannot be written there (*)",
@@ -64,6 +63,11 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_refused_before_anything_is_loaded(project: pytest.Pytester, args: tuple[str, ...], pattern: str) -> None:
     refused(run(project, *args), pattern)
+
+
+def test_refused_once_a_process_of_xdist_has_collected_benchmarks(project: pytest.Pytester) -> None:
+    """In a process of its own: one that xdist runs in cannot hold a second session of it."""
+    refused(project.runpytest_subprocess("--pyargs", "bench", "--variants", "distilled", "-n", "1"), XDIST)
 
 
 @pytest.mark.usefixtures("unloaded")
