@@ -17,6 +17,7 @@ PAIRS = {
     ("bundled", "bundled"): "bundled",
     ("bundled", "oracle"): "bundled",
     ("bundled", "pyannote/segmentation"): "bundled-pyannote",
+    ("campplus", "pyannote/segmentation"): "campplus-pyannote",
     ("pyannote/embedding", "pyannote/segmentation"): "dihard3",
 }
 

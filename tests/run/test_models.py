@@ -36,6 +36,7 @@ def test_the_default_segmentation(options: Make, cache: Cache, fetched: bool, se
         ("bundled", "bundled", "bundled"),
         ("bundled", "oracle", "bundled"),
         ("bundled", PAPERS, "bundled-pyannote"),
+        ("campplus", PAPERS, "campplus-pyannote"),
         ("pyannote/embedding", PAPERS, "dihard3"),
         ("pyannote/embedding", "bundled", "dihard3"),
         ("some.ckpt", PAPERS, "dihard3"),

@@ -30,7 +30,7 @@ def heard(features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 class CAMPlusPlus(nn.Module):
     """Embeddings (rows, 192) of waveforms (rows, 1, samples) at 16 kHz under weights (rows, frames), if any.
 
-    Weighted statistics, as an x-vector has them, would not do: a frame behind this network has heard 1.8 s to either
+    Weighted statistics, as an x-vector has them, would not do: a frame behind this network has heard 2 s to either
     side, and the masks all of the chunk, so one speaker would be in the other's embedding. Each row hears the frames of
     its own speaker alone (`heard`); a silent one has no embedding, which is NaN to DIART. With equal weights this is
     the published network.
