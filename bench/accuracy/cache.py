@@ -1,4 +1,4 @@
-"""Accuracy results on disk, keyed by all that they depend on."""
+"""Scores of single files on disk, keyed by all that they depend on."""
 
 import contextlib
 import hashlib
@@ -17,13 +17,14 @@ from bench import pipeline
 from bench.corpus import Recording
 from variants.files import write_atomically
 
-from .der import Accuracy, Components, FileScore
+from .der import Components, FileScore
 
 CODE = (  # of what results rest on
     Path(__file__).parent,
     Path(pipeline.__file__).parent,
     Path(variants.__file__).parent,
 )
+PIECE = 2**20  # bytes of audio read at a time
 PACKAGES = ("torch", "diart", "pyannote.audio", "pyannote.core", "pyannote.metrics", "onnxruntime")
 
 
@@ -55,21 +56,24 @@ def code_digest() -> str:
 
 def recording_digest(recording: Recording) -> str:
     """SHA-256 of a recording's audio file, reference and UEM."""
-    return digest(recording.path.read_bytes(), str(recording.reference), str(recording.uem))
+    audio = hashlib.sha256()
+    with recording.path.open("rb") as file:
+        while piece := file.read(PIECE):
+            audio.update(piece)
+    return digest(audio.hexdigest(), str(recording.reference), str(recording.uem))
 
 
-def load(folder: Path, key: str) -> Accuracy | None:
-    """The stored accuracy of that key; None if there is none, or if it cannot be read."""
+def load(folder: Path, key: str) -> FileScore | None:
+    """The stored score of that key; None if there is none, or if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        files = json.loads((folder / f"{key}.json").read_bytes())["files"]
-        return Accuracy(tuple(_file_score(entry) for entry in files))
+        return _file_score(json.loads((folder / f"{key}.json").read_bytes()))
     return None
 
 
-def store(folder: Path, key: str, accuracy: Accuracy) -> None:
-    """Keep an accuracy under its key, where anything can be kept: a full disk costs the next run time, not this one."""
+def store(folder: Path, key: str, score: FileScore) -> None:
+    """Keep a score under its key, where anything can be kept: a full disk costs the next run time, not this one."""
     with contextlib.suppress(OSError):
-        write_atomically(folder / f"{key}.json", json.dumps(asdict(accuracy)))
+        write_atomically(folder / f"{key}.json", json.dumps(asdict(score)))
 
 
 def _file_score(entry: dict[str, Any]) -> FileScore:

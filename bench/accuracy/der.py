@@ -1,12 +1,13 @@
 """DER, label disagreement and embedding cosine of one file's output."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pyannote.core import Annotation, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from bench.pipeline.diarize import Output, Segmented
+from bench.pipeline.diarize import Cut, Output
 from bench.statistics import Difference, rate_difference
 from variants.arrays import Floats
 
@@ -73,29 +74,42 @@ def lowest_cosine(embeddings: Floats, reference: Floats) -> float:
     return float(min(1.0, cosines.min()))
 
 
+def changed_chunks(file: Cut, first: int, mine: Sequence[Annotation], theirs: Sequence[Annotation]) -> list[float]:
+    """Start times (s) of the chunks, from number `first` on, whose labels differ."""
+    return [file.chunks.start(first + i) for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b]
+
+
 def score(
-    segmented: Segmented,
-    output: Output,
-    baseline: Output,
-    parent: Output,
+    file: Cut,
+    labels: Annotation,
+    baseline: Annotation,
+    cosines: tuple[float, float],
+    changed: Sequence[float],
     collar: float = 0.0,
     skip_overlap: bool = False,
 ) -> FileScore:
-    """Score one file's output against its reference, the baseline's output and the parent's."""
-    reference = segmented.recording.reference
+    """Score one file's labels against its reference and the baseline's labels.
+
+    cosines: lowest to the baseline's embeddings and to the parent's. changed: as in `FileScore`.
+    """
+    reference = file.recording.reference
     return FileScore(
-        segmented.recording.name,
-        None if reference is None else components(reference, output.labels, segmented.scored, collar, skip_overlap),
-        components(baseline.labels, output.labels, None, 0.0, False),
-        lowest_cosine(output.embeddings, baseline.embeddings),
-        lowest_cosine(output.embeddings, parent.embeddings),
-        tuple(
-            segmented.chunks.start(i)
-            for i, (mine, theirs) in enumerate(zip(output.by_chunk, parent.by_chunk, strict=True))
-            if mine != theirs
-        ),
-        turns(output.labels),
+        file.recording.name,
+        None if reference is None else components(reference, labels, file.scored, collar, skip_overlap),
+        components(baseline, labels, None, 0.0, False),
+        *cosines,
+        tuple(changed),
+        turns(labels),
     )
+
+
+def score_output(
+    file: Cut, output: Output, baseline: Output, collar: float = 0.0, skip_overlap: bool = False
+) -> FileScore:
+    """Score what the pipeline made of one file where the baseline is the parent."""
+    cosine = lowest_cosine(output.embeddings, baseline.embeddings)
+    changed = changed_chunks(file, 0, output.by_chunk, baseline.by_chunk)
+    return score(file, output.labels, baseline.labels, (cosine, cosine), changed, collar, skip_overlap)
 
 
 @dataclass(frozen=True)

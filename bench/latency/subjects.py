@@ -30,7 +30,7 @@ def items(segmented: Segmented) -> list[Item]:
     """The successive items of a file."""
     return [
         Item(chunk, segmented.waveforms[i : i + 1], segmented.segmentations[i : i + 1])
-        for i, chunk in enumerate(segmented.chunks.items)
+        for i, chunk in enumerate(segmented.chunks)
     ]
 
 
@@ -69,7 +69,7 @@ class Pipeline:
         self.padding = stream.chunks.padding
         self.staged.reset(-self.padding)
         if self.oracle is not None:
-            starts = [stream.chunks.start(i) for i in range(len(stream.chunks.items))]
+            starts = [stream.chunks.start(i) for i in range(len(stream.chunks))]
             self.oracle.reference(stream.recording.reference, starts)
 
     def __call__(self, item: Item) -> Mapping[str, float]:

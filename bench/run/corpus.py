@@ -8,7 +8,7 @@ from bench.accuracy.scoring import Part, take
 from bench.corpus import CorpusError, Recording
 from bench.corpus.choice import choose
 from bench.latency.subjects import Item, items
-from bench.pipeline.diarize import Segmented, segment
+from bench.pipeline.diarize import Cut, Segmented, cut, segment
 from bench.pipeline.staged import PipelineSettings
 from variants import UserError
 
@@ -18,7 +18,7 @@ from .options import QUICK_SECONDS, CorpusOptions
 
 
 class Corpus:
-    """Each file is read and segmented once for each segmentation model; `problems` are those of single files."""
+    """What is timed is read and segmented once for each segmentation model; `problems` are those of single files."""
 
     def __init__(self, options: CorpusOptions, settings: PipelineSettings, models: Models, cores: Cores) -> None:
         self.options, self.settings, self.models, self.cores = options, settings, models, cores
@@ -54,10 +54,21 @@ class Corpus:
                     self._segmented[key] = segment(recording, self.settings, model, seconds)
                 found.append(self._segmented[key])
             except CorpusError as error:
-                self.problems += [str(error)] if str(error) not in self.problems else []
+                self._note(error)
         if not found:
             raise UserError("; ".join(self.problems))
         return found
+
+    def cut(self, part: Part) -> Cut | None:
+        """A part of a recording, cut and not kept here; None if it is damaged, which joins `problems`."""
+        try:
+            return cut(part[0], self.settings, part[1])
+        except CorpusError as error:
+            self._note(error)
+            return None
+
+    def _note(self, error: CorpusError) -> None:
+        self.problems += [str(error)] if str(error) not in self.problems else []
 
     @cached_property
     def streams(self) -> list[tuple[Segmented, list[Item]]]:

@@ -8,6 +8,7 @@ from pyannote.core import Segment
 from bench.accuracy import scoring
 from bench.accuracy.der import Accuracy, Turn, turns
 from bench.accuracy.scoring import Part
+from variants import UserError
 
 from .corpus import Corpus
 from .models import Models
@@ -66,10 +67,9 @@ class Scores:
     def accuracy(self) -> Mapping[str, Accuracy]:
         """Accuracy of every variant; empty where it is not measured."""
         if self.wanted and not self.known:
-            parts = self.parts
             task = scoring.Task(
-                parts=parts,
-                segmented=lambda name: self.corpus.segmented(parts, name),
+                parts=self.parts,
+                cut=self.corpus.cut,
                 settings=self.corpus.settings,
                 segmentation=self.models.segmentation,
                 collar=self.options.collar,
@@ -77,5 +77,8 @@ class Scores:
                 others=self.models.others,
             )
             with self.corpus.cores.all():
-                self.known = scoring.accuracy(self.models, task, self.folder, self.progress)
+                known = scoring.accuracy(self.models, task, self.folder, self.progress)
+            if not known["baseline"].files:
+                raise UserError("; ".join(self.corpus.problems))
+            self.known = known
         return self.known

@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 import variants
-from bench.accuracy.der import Accuracy, score
+from bench.accuracy.der import Accuracy, score_output
 from bench.pipeline.diarize import Output, diarize, embed
 from bench.report.paper import FACTORS, VALIDATION
 from bench.run.options import add_options, parse
@@ -184,7 +184,7 @@ class Scorer:
     def _accuracy(self, outputs: list[Output]) -> Accuracy:
         options, triples = self.run.options.scoring, zip(self.files, outputs, self.teacher, strict=True)
         return Accuracy(
-            tuple(score(file, own, base, base, options.collar, options.skip_overlap) for file, own, base in triples)
+            tuple(score_output(file, own, base, options.collar, options.skip_overlap) for file, own, base in triples)
         )
 
 

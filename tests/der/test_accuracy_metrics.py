@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from pyannote.core import Annotation, Segment, Timeline
 
-from bench.accuracy.der import Accuracy, Components, FileScore, components, lowest_cosine, rate, score
-from bench.pipeline.diarize import Output, Segmented
+from bench.accuracy.der import (
+    Accuracy,
+    Components,
+    FileScore,
+    changed_chunks,
+    components,
+    lowest_cosine,
+    rate,
+    score,
+    score_output,
+)
+from bench.pipeline.diarize import Cut, Output
 from bench.statistics import Difference
 
 NOTHING = Components(10.0, 0.0, 0.0, 0.0)
@@ -94,44 +104,43 @@ def output(labels: Annotation, by_chunk: list[Annotation], embeddings: np.ndarra
     return Output(embeddings, by_chunk, labels)
 
 
+def cut(uem: Timeline) -> Cut:
+    recording = SimpleNamespace(name="a", reference=REFERENCE)
+    return Cut(recording, uem, SimpleNamespace(start=lambda i: -2.75 + 0.25 * i))  # type: ignore[arg-type]
+
+
 def test_score_of_a_file() -> None:
     base, mine = annotation((0, 4, "x"), (4, 10, "y")), annotation((0, 3, "x"), (3, 10, "y"))
-    same, other = annotation((0, 1, "x")), annotation((0, 1, "y"))
-    ones, tilted = np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]])
-    baseline = output(base, [same, same, same], ones)
-    parent = output(base, [same, other, same], tilted)
-    variant = output(mine, [same, same, other], tilted)
-    segmented = Segmented(
-        SimpleNamespace(name="a", reference=REFERENCE),  # type: ignore[arg-type]
-        UEM,
-        SimpleNamespace(start=lambda i: -2.75 + 0.25 * i),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
+    file = cut(UEM)
+    scored = score(file, mine, base, (0.6, 1.0), [-2.5, -2.25])
+    assert scored == FileScore(
+        "a", Components(10, 0, 0, 1), Components(10, 0, 0, 1), 0.6, 1.0, (-2.5, -2.25), ((0, 3, "x"), (3, 10, "y"))
     )
-    scored = score(segmented, variant, baseline, parent)
-    assert scored.name == "a"
-    assert scored.der == Components(10, 0, 0, 1)
-    assert scored.disagreement == Components(10, 0, 0, 1)
-    assert scored.cosine == pytest.approx(0.6)
-    assert scored.parent_cosine == pytest.approx(1)
-    assert scored.changed == (-2.5, -2.25)
     assert Accuracy((scored,)).changed == ["a at -2.50 s", "a at -2.25 s"]
 
-    segmented.recording.reference = None  # type: ignore[misc]
-    assert score(segmented, variant, baseline, parent).der is None
+    file.recording.reference = None  # type: ignore[misc]
+    assert score(file, mine, base, (0.6, 1.0), []).der is None
+
+
+def test_changed_chunks() -> None:
+    same, other = annotation((0, 1, "x")), annotation((0, 1, "y"))
+    assert changed_chunks(cut(UEM), 0, [same, same, other], [same, other, same]) == [-2.5, -2.25]
+    assert changed_chunks(cut(UEM), 8, [same, same, other], [same, other, same]) == [-0.5, -0.25]
+
+
+def test_score_of_an_output() -> None:
+    base, mine = annotation((0, 4, "x"), (4, 10, "y")), annotation((0, 3, "x"), (3, 10, "y"))
+    same, other = annotation((0, 1, "x")), annotation((0, 1, "y"))
+    baseline = output(base, [same, same], np.array([[1.0, 0.0]]))
+    scored = score_output(cut(UEM), output(mine, [same, other], np.array([[3.0, 4.0]])), baseline)
+    assert scored.disagreement == Components(10, 0, 0, 1)
+    assert scored.cosine == scored.parent_cosine == pytest.approx(0.6)
+    assert scored.changed == (-2.5,)
 
 
 def test_disagreement_ignores_collar_and_uem() -> None:
     base, mine = annotation((0, 4, "x"), (4, 10, "y")), annotation((0, 4.25, "x"), (4.25, 10, "y"))
-    segmented = Segmented(
-        SimpleNamespace(name="a", reference=REFERENCE),  # type: ignore[arg-type]
-        Timeline([Segment(6, 8)]),
-        SimpleNamespace(start=float),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-    )
-    ones = np.ones((1, 2))
-    scored = score(segmented, output(mine, [], ones), output(base, [], ones), output(base, [], ones), collar=1.0)
+    scored = score(cut(Timeline([Segment(6, 8)])), mine, base, (1.0, 1.0), [], collar=1.0)
     assert scored.der == Components(2, 0, 0, 0)
     assert scored.disagreement == Components(10, 0, 0, 0.25)
 

@@ -13,16 +13,19 @@ from pyannote.core import Annotation, Segment, Timeline
 from torch import nn
 
 from bench.accuracy import cache
-from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.accuracy.der import Components, FileScore
 from bench.corpus import Recording
 from variants import build
 from variants.files import write_atomically
 
-ACCURACY = Accuracy(
-    (
-        FileScore("a", Components(10.5, 1.25, 0.1, 2.0), Components(9.0, 0.5, 0.0, 0.0), 0.9, 0.1 + 0.2, (0.25, 1e-9)),
-        FileScore("b", None, Components(0.0, 0.0, 0.0, 0.0), -1.0, 1.0, ()),
-    )
+SCORE = FileScore(
+    "a",
+    Components(10.5, 1.25, 0.1, 2.0),
+    Components(9.0, 0.5, 0.0, 0.0),
+    0.9,
+    0.1 + 0.2,
+    (0.25, 1e-9),
+    ((0, 1.5, "x"),),
 )
 
 
@@ -101,8 +104,8 @@ def test_a_change_in_a_subfolder_is_a_miss(tmp_path: Path, monkeypatch: pytest.M
     deep.write_text("FACTOR = 1\n")
     monkeypatch.setattr(cache, "CODE", (tmp_path / "variants",))
     before = cache.code_digest()
-    cache.store(tmp_path / "kept", before, ACCURACY)
-    assert cache.load(tmp_path / "kept", cache.code_digest()) == ACCURACY
+    cache.store(tmp_path / "kept", before, SCORE)
+    assert cache.load(tmp_path / "kept", cache.code_digest()) == SCORE
     deep.write_text("FACTOR = 2\n")
     assert cache.load(tmp_path / "kept", cache.code_digest()) is None
     deep.write_text("FACTOR = 1\n")
@@ -111,31 +114,34 @@ def test_a_change_in_a_subfolder_is_a_miss(tmp_path: Path, monkeypatch: pytest.M
     assert cache.code_digest() != before
 
 
-def test_accuracy_survives_the_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "score", [SCORE, FileScore("b", None, Components(0.0, 0.0, 0.0, 0.0), -1.0, 1.0, ())], ids=["scored", "unscored"]
+)
+def test_scores_survive_the_disk(score: FileScore, tmp_path: Path) -> None:
     assert cache.load(tmp_path / "new", "key") is None
-    cache.store(tmp_path / "new", "key", ACCURACY)
-    assert cache.load(tmp_path / "new", "key") == ACCURACY
+    cache.store(tmp_path / "new", "key", score)
+    assert cache.load(tmp_path / "new", "key") == score
     assert cache.load(tmp_path / "new", "other") is None
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["key.json"]
 
 
 def test_infinite_values_survive_the_disk(tmp_path: Path) -> None:
-    odd = Accuracy((FileScore("a", Components(math.inf, 0.0, 0.0, 0.0), Components(0, 0, 0, 0), 1.0, 1.0, ()),))
+    odd = FileScore("a", Components(math.inf, 0.0, 0.0, 0.0), Components(0, 0, 0, 0), 1.0, 1.0, ())
     cache.store(tmp_path, "key", odd)
     assert cache.load(tmp_path, "key") == odd
 
 
 def test_damaged_results_are_none(tmp_path: Path) -> None:
-    cache.store(tmp_path, "key", ACCURACY)
+    cache.store(tmp_path, "key", SCORE)
     path = tmp_path / "key.json"
     whole = path.read_text()
-    for damaged in (whole[: len(whole) // 2], "", "[]", '{"files": [{"name": "a"}]}', '{"files": 3}', "\x00\xff"):
+    for damaged in (whole[: len(whole) // 2], "", "[]", '{"name": "a"}', "3", "\x00\xff"):
         path.write_text(damaged)
         assert cache.load(tmp_path, "key") is None
     path.write_bytes(b"\xff\xfe\x00")
     assert cache.load(tmp_path, "key") is None
     wrong = json.loads(whole)
-    wrong["files"][0]["der"] = {"total": 1.0}
+    wrong["der"] = {"total": 1.0}
     path.write_text(json.dumps(wrong))
     assert cache.load(tmp_path, "key") is None
 

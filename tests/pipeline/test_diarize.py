@@ -3,6 +3,7 @@
 import importlib
 import sys
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from diart.models import EmbeddingModel, SegmentationModel
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
+import variants
 from bench.accuracy.der import components
 from bench.corpus import Recording
+from bench.pipeline import diarize as diarizing
 from bench.pipeline.chunks import stream_chunks
-from bench.pipeline.diarize import Output, Segmented, diarize, embed, segment
+from bench.pipeline.diarize import Embedder, Output, Segmented, diarize, embed, segment
 from bench.pipeline.oracle import OracleSegmentation
 from bench.pipeline.staged import PipelineSettings, StagedPipeline, diart_config
 
@@ -67,6 +70,8 @@ class Ticking(torch.nn.Module):
         PipelineSettings(latency=0.25),
         PipelineSettings(latency=5.0),
         PipelineSettings(3.0, 0.5, 1.5),
+        PipelineSettings(step=0.1),  # sums of which are not its multiples
+        PipelineSettings(step=0.3),  # of which no number is a chunk
     ],
 )
 def test_chunks_are_those_of_diart(clip: Recording, settings: PipelineSettings, diart_inference: Any) -> None:
@@ -81,12 +86,13 @@ def test_chunks_are_those_of_diart(clip: Recording, settings: PipelineSettings, 
 
     found = stream_chunks(clip.waveform(), clip.path, config)
     assert found.padding == config.get_file_padding(clip.path)[0]
-    assert len(found.items) == len(expected) > 10
-    for i, (mine, theirs) in enumerate(zip(found.items, expected, strict=True)):
+    assert len(found) == len(expected) > 10
+    for i, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
         assert mine.data.shape == (round(settings.duration * 16000), 1)
         np.testing.assert_array_equal(mine.data, theirs.data)
         assert (mine.extent.start, mine.extent.end) == (theirs.extent.start, theirs.extent.end)
-        assert found.start(i) == pytest.approx(i * settings.step - found.padding)
+        assert found.start(i) == theirs.extent.start - found.padding
+    assert found.waveforms.untyped_storage().nbytes() < 4 * 16000 * (clip.duration + 11)  # all are views of it
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Whole:
         """The same segmentation for DIART, which tells no oracle the time."""
         if not isinstance(self.segmentation.model, OracleSegmentation):
             return self.segmentation
-        starts = [self.file.chunks.start(i) for i in range(len(self.file.chunks.items))]
+        starts = [self.file.chunks.start(i) for i in range(len(self.file.chunks))]
         return loaded(Ticking(self.segmentation.model, starts))
 
 
@@ -140,7 +146,7 @@ def test_der_is_that_of_diarts_benchmark(
 def test_shared_segmentation_and_batches_equal_streaming(whole: Whole, embedding: EmbeddingModel) -> None:
     staged = StagedPipeline(SETTINGS, whole.again(), embedding)
     staged.reset(-whole.file.chunks.padding)
-    streamed = [staged(chunk)[0] for chunk in whole.file.chunks.items]
+    streamed = [staged(chunk)[0] for chunk in whole.file.chunks]
     assert streamed == whole.output.by_chunk
     assert sum(map(len, streamed)) > 10
     assert any(len(labels.labels()) > 1 for labels in streamed)
@@ -174,18 +180,18 @@ def test_a_file_shorter_than_a_chunk_is_padded_as_by_diart(
 
 def test_segmentation_of_each_chunk_is_its_own(clip: Recording, segmenter: Any) -> None:
     file = segment(clip, SETTINGS, loaded(segmenter))
-    assert file.segmentations.shape == (len(file.chunks.items), FRAMES, 3)
-    assert file.waveforms.shape == (len(file.chunks.items), 80_000, 1)
+    assert file.segmentations.shape == (len(file.chunks), FRAMES, 3)
+    assert file.waveforms.shape == (len(file.chunks), 80_000, 1)
     with torch.no_grad():
-        alone = segmenter(torch.from_numpy(file.chunks.items[7].data).T[None])
+        alone = segmenter(torch.from_numpy(file.chunks[7].data).T[None])
     torch.testing.assert_close(file.segmentations[7], alone[0], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(file.waveforms[7].numpy(), file.chunks.items[7].data)
+    np.testing.assert_array_equal(file.waveforms[7].numpy(), file.chunks[7].data)
 
 
 def test_oracle_segmentation_is_the_reference(clip: Recording) -> None:
     file = segment(clip, SETTINGS, loaded(OracleSegmentation(5.0, FRAMES)))
     assert clip.reference is not None
-    i = len(file.chunks.items) // 2
+    i = len(file.chunks) // 2
     start = file.chunks.start(i)
     for frame in range(5, FRAMES, 37):
         instant = start + (frame + 0.5) * 5.0 / FRAMES
@@ -199,8 +205,8 @@ def test_embeddings_are_the_models(clip: Recording, stock: Any, embedding: Embed
 
     file = segment(clip, SETTINGS, loaded(OracleSegmentation(5.0, FRAMES)), seconds=6.0)
     found = embed(file, embedding)
-    assert found.shape == (len(file.chunks.items), 3, 512)
-    i = len(file.chunks.items) // 2
+    assert found.shape == (len(file.chunks), 3, 512)
+    i = len(file.chunks) // 2
     weights = overlapped_speech_penalty(file.segmentations[i : i + 1], 3, 10)[0].T
     with torch.no_grad():
         for row, weight in zip(found[i], weights, strict=True):
@@ -214,14 +220,101 @@ def test_only_the_first_seconds(clip: Recording) -> None:
     file = segment(clip, SETTINGS, oracle, seconds=6.0)
     assert whole.scored is None
     assert file.scored == Timeline([Segment(0, 6.0)])
-    assert len(file.chunks.items) < len(whole.chunks.items)
-    inside = [i for i in range(len(file.chunks.items)) if file.chunks.start(i) + 5.0 <= 6.0]
+    assert len(file.chunks) < len(whole.chunks)
+    inside = [i for i in range(len(file.chunks)) if file.chunks.start(i) + 5.0 <= 6.0]
     assert inside
     assert torch.equal(file.waveforms[inside], whole.waveforms[inside])
-    beyond = round((6.0 - file.chunks.start(len(file.chunks.items) - 1)) * 16000)
+    beyond = round((6.0 - file.chunks.start(len(file.chunks) - 1)) * 16000)
     assert not file.waveforms[-1, beyond:].any()
 
     uem = Timeline([Segment(1, 3), Segment(5, 9)])
     marked = Recording(clip.name, clip.path, clip.reference, uem, clip.duration)
     assert segment(marked, SETTINGS, oracle, seconds=6.0).scored == Timeline([Segment(1, 3), Segment(5, 6)])
     assert segment(marked, SETTINGS, oracle).scored == uem
+
+
+def test_once_per_chunk_is_as_row_by_row(clip: Recording, stock: Any) -> None:
+    """Models that take all speakers' weights: in batches, the embeddings are those of DIART's block, chunk by chunk."""
+    from diart.blocks import OverlapAwareSpeakerEmbedding
+
+    file = segment(clip, SETTINGS, loaded(OracleSegmentation(5.0, FRAMES)), seconds=8.0)
+    some = slice(2, 8)
+    for name in ("baseline", "distilled", "distilled-pruned-unstructured"):
+        embedding = variants.as_embedding_model(variants.build(name, stock))
+        embedder = Embedder(file, embedding)
+        found = embedder(some, file.segmentations[some])
+        assert embedder.once
+        block = OverlapAwareSpeakerEmbedding(embedding, device=torch.device("cpu"))
+        for i, rows in enumerate(found, some.start):
+            (alone,) = block(file.waveforms[i : i + 1], file.segmentations[i : i + 1])
+            torch.testing.assert_close(rows, alone, rtol=0, atol=1e-5, equal_nan=True)
+
+
+Answer = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # from embeddings and weights
+
+
+class Rows(torch.nn.Module):
+    """A stock model that answers the weights of all speakers at once as `answer` says."""
+
+    def __init__(self, stock: Any, answer: Answer) -> None:
+        super().__init__()
+        self.stock, self.answer, self.calls = stock, answer, []
+
+    def forward(self, waveforms: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        self.calls.append(weights.dim())
+        found = self.stock(waveforms, weights)
+        return self.answer(found, weights) if weights.dim() == 3 else found
+
+
+def refuse(*_: torch.Tensor) -> torch.Tensor:
+    raise TypeError("rows only")
+
+
+@pytest.mark.parametrize(
+    ("answer", "once"),
+    [
+        (lambda found, weights: found, True),
+        (lambda found, weights: found + 1e-2 * found.std(), False),
+        (lambda found, weights: found.flatten(0, 1), False),
+        (lambda found, weights: found.index_fill(1, torch.tensor(2), torch.nan), False),
+        (lambda found, weights: found.masked_fill(weights.amax(2, keepdim=True) < 1e-6, torch.nan), False),
+        (refuse, False),
+    ],
+    ids=["own", "near", "shape", "lost", "silent", "raises"],
+)
+def test_only_a_model_that_agrees_is_called_once_per_chunk(
+    clip: Recording, stock: Any, answer: Answer, once: bool
+) -> None:
+    file = segment(clip, SETTINGS, loaded(OracleSegmentation(5.0, FRAMES)), seconds=5.0)
+    model, part = Rows(stock, answer), slice(0, 6)
+    found = Embedder(file, EmbeddingModel(lambda: model))(part, file.segmentations[part])
+    assert model.calls == [2, 3, *([3] if once else [2]) * 2]  # both ways on drawn chunks, then four and two chunks
+    expected = Embedder(file, EmbeddingModel(lambda: stock))(part, file.segmentations[part])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["shared-trunk", "cached-sinc"])
+def test_what_keeps_or_shares_hears_nothing_but_the_file(clip: Recording, stock: Any, name: str) -> None:
+    file = segment(clip, SETTINGS, loaded(OracleSegmentation(5.0, FRAMES)), seconds=8.0)
+    model = variants.build(name, stock)
+    heard: list[torch.Tensor] = []
+    model.register_forward_hook(lambda _, given, __: heard.extend(given[0][::3]))
+    embedder = Embedder(file, variants.as_embedding_model(model))
+    for part in (slice(0, 6), slice(6, 9)):
+        embedder(part, file.segmentations[part])
+    assert torch.equal(torch.stack(heard), file.waveforms[:9].transpose(1, 2))
+
+
+def test_stitching_on_the_way_leaves_the_labels(
+    clip: Recording, segmenter: Any, embedding: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmentation = loaded(segmenter)
+    file = segment(clip, SETTINGS, segmentation)
+    embeddings = embed(file, embedding)
+    found = []
+    for stitched in (1, 3, 10**6):
+        monkeypatch.setattr(diarizing, "STITCHED", stitched)
+        labels = diarize(file, embeddings, SETTINGS, segmentation, embedding).labels
+        found.append([(turn, speaker) for turn, _, speaker in labels.itertracks(yield_label=True)])
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) > 5

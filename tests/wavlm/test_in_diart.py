@@ -48,13 +48,13 @@ def test_stock_diart(tiny: Segmenter, stock: Any, clip: Recording) -> None:
     seen = []
     original = pipeline.segmentation
     pipeline.segmentation = lambda waveforms: seen.append(original(waveforms)) or seen[-1]
-    outputs = [pipeline([chunk])[0][0] for chunk in chunks.items]
+    outputs = [pipeline([chunk])[0][0] for chunk in chunks]
     assert seen[0].shape == (1, 249, 4)
     assert set(torch.cat(seen).unique().tolist()) == {0, 1}
-    first = torch.from_numpy(chunks.items[0].data.T[None]).float()
+    first = torch.from_numpy(chunks[0].data.T[None]).float()
     with torch.no_grad():
         assert torch.equal(seen[0], tiny(first))
-    assert len(outputs) == len(chunks.items) and any(output.labels() for output in outputs)
+    assert len(outputs) == len(chunks) and any(output.labels() for output in outputs)
 
 
 @pytest.mark.parametrize(("form", "agreement"), [("wavlm-onnx", 0.999), ("wavlm-int8", 0.65)])
