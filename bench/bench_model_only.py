@@ -4,7 +4,7 @@ from typing import Any
 
 from variants import Variant
 
-from .plugin import Recorded
+from .run.fixtures import Recorded
 
 
 def bench_model_only(variant: Variant, recorded: Recorded, benchmark: Any) -> None:

@@ -1,0 +1,79 @@
+"""The fixtures `recorded`, by which a benchmark replays its rounds, and `scored`, all variants' accuracy."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench.latency.kinds import KindName, kind_of
+from variants import UserError, Variant
+
+from .refusals import benchmark_session
+from .session import without_warnings
+from .stash import RUN
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from .run import Run
+
+
+class Recorded:
+    """The rounds of one benchmark; None of them where benchmarks are disabled."""
+
+    def __init__(self, run: "Run", kind: KindName, name: str) -> None:
+        self.run, self.kind, self.name = run, kind, name
+
+    def replay(self, benchmark: "BenchmarkFixture") -> None:
+        """Feed the rounds to pytest-benchmark, or run one chunk where benchmarks are disabled."""
+        if benchmark.disabled:
+            benchmark.pedantic(lambda: self.run.timing.try_once(self.kind, self.name))
+            return
+        benchmark.extra_info.update(self.run.extra_info(self.kind, self.name))
+        benchmark.pedantic(lambda: None, rounds=self.run.timing.kinds[self.kind].latencies[self.name].rounds)
+
+
+@pytest.fixture
+def recorded(request: pytest.FixtureRequest, variant: Variant) -> Recorded:
+    """Rounds of `variant`, measured interleaved with all others; sets the timer that replays them."""
+    from bench.latency.replay import replay_timer
+
+    run = request.config.stash[RUN]
+    try:
+        kind = kind_of(request.node.originalname)
+    except UserError as error:
+        pytest.fail(str(error), pytrace=False)
+    _need(run, variant.name)
+    marker: dict[str, Any] = {"group": kind}
+    if not benchmark_session(request.config).disabled:
+        try:
+            with without_warnings():
+                rounds = run.rounds(kind, variant.name)
+        except UserError as error:
+            pytest.fail(str(error), pytrace=False)
+        marker["timer"] = replay_timer(rounds)
+    request.node.add_marker(pytest.mark.benchmark(**marker))
+    return Recorded(run, kind, variant.name)
+
+
+@pytest.fixture
+def scored(request: pytest.FixtureRequest, variant: Variant) -> "Run":
+    """The run with every variant's accuracy in `scored.scores`; skips what cannot run or was not to be scored."""
+    run = request.config.stash[RUN]
+    with without_warnings():
+        run.models.load()  # by which it is known what cannot run
+    if run.options.scoring.extent == "off":
+        pytest.skip("--accuracy off")
+    if not run.scores.wanted:
+        pytest.fail(f"{run.scores.unjudged}; use --accuracy off", pytrace=False)
+    _need(run, variant.name)
+    with without_warnings():
+        _ = run.scores.accuracy
+    return run
+
+
+def _need(run: "Run", name: str) -> None:
+    """Skip what cannot run here, and fail what should but does not, each with its reason."""
+    if name in run.models.skipped:
+        pytest.skip(run.models.skipped[name])
+    if name in run.models.broken:
+        pytest.fail(f"{name} {run.models.broken[name]}", pytrace=False)

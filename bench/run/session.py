@@ -1,0 +1,103 @@
+"""The run of a pytest session: made, with all that it needs loaded, before the first benchmark."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from variants import UserError
+
+from .options import parse
+from .refusals import benchmark_session, check_measurable
+from .stash import RUN, variant_of
+
+NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
+
+
+def begin(session: pytest.Session) -> None:
+    """Claim the threads and load models and corpus, if any selected test rests on them; UsageError if that fails."""
+    config = session.config
+    needs = NEEDS_RUN - ({"recorded"} if config.getoption("benchmark_skip", False) else set())
+    items = [item for item in session.items if isinstance(item, pytest.Function) and needs & {*item.fixturenames}]
+    if not items or config.option.collectonly:
+        return
+    timed = any("recorded" in item.fixturenames for item in items)
+    names = dict.fromkeys(variant_of(item).name for item in items)
+    shared = hasattr(config, "workerinput")  # one process of pytest-xdist
+    with usage_errors(), without_warnings():
+        if timed and shared and benchmark_session(config).xdist_warning:
+            return  # the process that started this one refuses
+        if timed:
+            check_measurable(config)
+        from .run import Run
+
+        run = Run(parse(config.getoption), names, _cache(config), _progress(config))
+        if timed or not shared:  # another process may score
+            run.prepare(timed)
+            if run.options.scoring.extent == "full" and run.scores.unjudged:
+                raise UserError(f"--accuracy full: {run.scores.unjudged}; or leave it out")
+    config.stash[RUN] = run
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if timed and terminal is not None and terminal.verbosity >= 0 and not benchmark_session(config).disabled:
+        kinds = len({item.originalname for item in items if "recorded" in item.fixturenames})
+        outlook = run.outlook(kinds, config.option.gate_budget if config.option.gate else run.options.timing.budget)
+        terminal.write_line(f"{outlook}{', or less once all is decided' if config.option.gate else ''}")
+
+
+@contextlib.contextmanager
+def usage_errors() -> Generator[None, None, None]:
+    """What is the user's to mend ends the session by one line."""
+    try:
+        yield
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@contextlib.contextmanager
+def without_warnings() -> Generator[None, None, None]:
+    """The libraries under test warn of their own dependencies' deprecations by the hundred."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _cache(config: pytest.Config) -> Path:
+    """Where accuracy is kept from run to run; a temporary folder, and a warning, where nothing can be kept."""
+    cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+    if cache is not None:
+        try:
+            folder: Path = cache.mkdir("diartbench")
+            tempfile.TemporaryFile(dir=folder).close()
+            return folder
+        except OSError as error:
+            text = f"accuracy is scored anew in each run: {error.filename or 'the cache'}: {error.strerror}"
+            config.issue_config_time_warning(pytest.PytestWarning(text), stacklevel=2)
+    temporary = tempfile.TemporaryDirectory(prefix="diartbench-")
+    config.add_cleanup(temporary.cleanup)
+    return Path(temporary.name)
+
+
+def _progress(config: pytest.Config) -> Callable[[str, float], None]:
+    """A progress bar on the terminal; nothing where there is none (CI logs, files)."""
+    if not sys.__stderr__ or not sys.__stderr__.isatty() or os.environ.get("CI"):
+        return lambda task, done: None
+    bar = Progress(console=Console(file=sys.__stderr__), transient=True)
+    tasks: dict[str, Any] = {}
+
+    def show(task: str, done: float) -> None:
+        if not tasks:
+            bar.start()
+            config.add_cleanup(bar.stop)
+        if task not in tasks:
+            tasks[task] = bar.add_task(task, total=1.0)
+        bar.update(tasks[task], completed=done)
+
+    return show
