@@ -16,7 +16,7 @@ bench: setup models
 	$(PY) -m pytest bench $(ARGS)
 
 test: setup models
-	$(PY) -m pytest tests -n 2 --dist loadfile --segmentation bundled $(ARGS)
+	$(PY) -m pytest tests -n 2 --dist loadfile --segmentation bundled --accuracy-budget 60 $(ARGS)
 
 fuzz: setup # a few minutes; the tests' own examples are few
 	$(PY) -m pytest tests -m fuzz --hypothesis-profile=fuzz $(ARGS)

@@ -13,11 +13,12 @@ from variants import UserError
 from variants.files import utf8_output
 
 from .accuracy.tune import recorded_objective, tune
+from .report.accuracy import accuracy_table, file_table
 from .report.document import finished
 from .report.fitted import as_text, terminal_width
 from .report.page import check_folder, summary, write
 from .report.stored import older, read, refusing
-from .report.terminal import accuracy_table, caption, file_table, notes
+from .report.terminal import caption, notes
 from .run.options import add_options, parse
 from .run.run import Run
 
@@ -62,7 +63,7 @@ def _run(given: argparse.Namespace) -> Run:
 def score(given: argparse.Namespace) -> None:
     """Print the accuracy tables."""
     run = _run(given)
-    _ = run.scores.accuracy
+    _ = run.scores.evidence
     findings = run.findings()
     tables: list[Any] = [accuracy_table(findings), file_table(findings)]
     parts = [*tables, *map(Text, [caption(findings), *notes(findings)])]

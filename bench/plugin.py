@@ -17,7 +17,7 @@ from .run.options import add_options, parse
 from .run.output import COMPARED, LINES, prepare_report, show, write_report
 from .run.refusals import check_measurable, option_adder
 from .run.session import NEEDS_RUN, begin, usage_errors
-from .run.stash import RUN
+from .run.stash import RUN, UNRESOLVED
 
 pytest_plugins = ["bench.run.fixtures", "bench.gate.plugin"]
 
@@ -123,11 +123,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _fail(config, f"report: not written: {config.getoption('report_folder')}: {error.strerror}")
 
 
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:
+    """A verdict that is not resolved is neither a pass nor a failure, and is counted as what it is."""
+    if report.when == "call" and report.passed and UNRESOLVED in dict(report.user_properties):
+        return "not resolved", "?", ("NOT RESOLVED", {"yellow": True})
+    return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
     """Our tables, after pytest-benchmark's, whatever becomes of those; its own regressions fail the session."""
     from pytest_benchmark.session import PerformanceRegression
 
+    for report in terminalreporter.stats.get("not resolved", []):
+        config.stash.setdefault(LINES, []).append(f"NOT RESOLVED {dict(report.user_properties)[UNRESOLVED]}")
     try:
         yield
     except PerformanceRegression as error:  # which it has shown

@@ -37,7 +37,7 @@ class Made(Run):
             root=None, _built=built, trained=dict.fromkeys(SECONDS, True), segmentation_trained=True, sizes={}
         )
         vars(self.corpus).update(recordings=[], streams=[])
-        self.scores.options = ScoringOptions("off", 0.0, False)
+        self.scores.options = ScoringOptions("off", 0.0, False, 0.0, False)
         vars(self.timing).update(measure_memory=lambda: None, find_floors=lambda: None)
 
     def prepare(self, timed: bool) -> None: ...

@@ -17,7 +17,8 @@ from bench import pipeline
 from bench.corpus import Recording
 from variants.files import write_atomically
 
-from .der import Components, FileScore
+from .der import FileScore
+from .errors import Components
 
 CODE = (  # of what results rest on
     Path(__file__).parent,
@@ -78,6 +79,7 @@ def store(folder: Path, key: str, score: FileScore) -> None:
 
 def _file_score(entry: dict[str, Any]) -> FileScore:
     der = entry["der"]
+    blocks = {key: tuple(Components(**block) for block in entry[key]) for key in ("der_blocks", "disagreement_blocks")}
     return FileScore(
         entry["name"],
         None if der is None else Components(**der),
@@ -86,4 +88,8 @@ def _file_score(entry: dict[str, Any]) -> FileScore:
         entry["parent_cosine"],
         tuple(entry["changed"]),
         tuple((start, end, speaker) for start, end, speaker in entry["turns"]),
+        **blocks,
+        duration=entry["duration"],
+        labels=entry["labels"],
+        seconds=entry["seconds"],
     )

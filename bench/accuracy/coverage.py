@@ -25,8 +25,8 @@ class Material:
 class Spread:
     """Standard deviations (points) of each effect on a block's error, and how often an assignment changes.
 
-    cluster, file, block: of the audio; blocks are an AR(1) series of `rho`. perturbation: of one perturbation on all
-    files; cell: of one on one block. flips: probability, per file and perturbation, that from some block on to the end
+    cluster, file, block: of the audio; blocks are an AR(1) series of `rho`. perturbation: of one perturbation on a
+    file; cell: of one on one block. flips: probability, per file and perturbation, that from some block on to the end
     the baseline errs otherwise, and likewise the variant, either way; one_sided: that the variant errs more.
     """
 
@@ -97,7 +97,9 @@ def simulated(material: Material, spread: Spread, random: Generator, fixed: bool
     for i in range(1, blocks):
         series[:, i] = spread.rho * series[:, i - 1] + np.sqrt(1 - spread.rho**2) * series[:, i]
     shape = (files, blocks, count)
-    noise = spread.perturbation * random.standard_normal(count) + spread.cell * random.standard_normal(shape)
+    noise = spread.perturbation * random.standard_normal((files, 1, count)) + spread.cell * random.standard_normal(
+        shape
+    )
     for likely in (spread.flips, spread.flips):
         noise = noise + _flips(shape, likely, random) * random.choice([-1, 1], (files, 1, count))
     noise = noise + _flips(shape, spread.one_sided, random)

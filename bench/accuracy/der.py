@@ -1,32 +1,17 @@
 """DER, label disagreement and embedding cosine of one file's output."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from pyannote.core import Annotation, Timeline
-from pyannote.metrics.diarization import DiarizationErrorRate
+from pyannote.core import Annotation, Segment
 
 from bench.pipeline.diarize import Cut, Output
-from bench.statistics import Difference, rate_difference
 from variants.arrays import Floats
 
+from .errors import Components, components, components_by_block, rate
+
 Turn = tuple[float, float, str]  # start and end in seconds, speaker
-
-
-@dataclass(frozen=True)
-class Components:
-    """Seconds of scored speech, and of each kind of error."""
-
-    total: float
-    missed: float
-    false_alarm: float
-    confusion: float
-
-    @property
-    def error(self) -> float:
-        """Seconds of error of every kind."""
-        return self.missed + self.false_alarm + self.confusion
 
 
 @dataclass(frozen=True)
@@ -35,7 +20,9 @@ class FileScore:
 
     der: None without a reference. disagreement: the output scored against the baseline's. cosine, parent_cosine:
     lowest over all embeddings, against the baseline's and the parent's. changed: start times (s) of the chunks whose
-    labels differ from the parent's. turns: who spoke when, as the variant says.
+    labels differ from the parent's. turns: who spoke when, as the variant says. der_blocks, disagreement_blocks: the
+    same errors by block of time, of `duration` seconds in all. labels: a digest of those of every chunk. seconds: that
+    its models took.
     """
 
     name: str
@@ -45,21 +32,17 @@ class FileScore:
     parent_cosine: float
     changed: tuple[float, ...]
     turns: tuple[Turn, ...] = ()
+    der_blocks: tuple[Components, ...] = ()
+    disagreement_blocks: tuple[Components, ...] = ()
+    duration: float = 0.0
+    labels: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 def turns(labels: Annotation) -> tuple[Turn, ...]:
     """Labels as plain values in order of time, rounded to a millisecond."""
     tracks = labels.itertracks(yield_label=True)
     return tuple(sorted((round(s.start, 3), round(s.end, 3), str(speaker)) for s, _, speaker in tracks))
-
-
-def components(
-    reference: Annotation, hypothesis: Annotation, uem: Timeline | None, collar: float, skip_overlap: bool
-) -> Components:
-    """Error components by pyannote.metrics; `collar` is its full width in seconds, centred on each boundary."""
-    metric = DiarizationErrorRate(collar=collar, skip_overlap=skip_overlap)
-    detail = metric(reference, hypothesis, uem=uem, detailed=True)
-    return Components(*(float(detail[key]) for key in ("total", "missed detection", "false alarm", "confusion")))
 
 
 def lowest_cosine(embeddings: Floats, reference: Floats) -> float:
@@ -79,27 +62,48 @@ def changed_chunks(file: Cut, first: int, mine: Sequence[Annotation], theirs: Se
     return [file.chunks.start(first + i) for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b]
 
 
+def spoken(found: Sequence[Turn]) -> Annotation:
+    """Turns as pyannote's labels."""
+    labels = Annotation()
+    for i, (start, end, speaker) in enumerate(found):
+        labels[Segment(start, end), i] = speaker
+    return labels
+
+
+def disagreement(theirs: Sequence[Turn], mine: Sequence[Turn], duration: float) -> list[Components]:
+    """Errors of turns against others as the reference, by block of a file of so many seconds."""
+    return components_by_block(spoken(theirs), spoken(mine), None, duration)
+
+
 def score(
     file: Cut,
     labels: Annotation,
-    baseline: Annotation,
+    baseline: Sequence[Turn] | None,
     cosines: tuple[float, float],
     changed: Sequence[float],
     collar: float = 0.0,
     skip_overlap: bool = False,
 ) -> FileScore:
-    """Score one file's labels against its reference and the baseline's labels.
+    """Score one file's labels against its reference and the baseline's turns (None: its own).
 
     cosines: lowest to the baseline's embeddings and to the parent's. changed: as in `FileScore`.
     """
-    reference = file.recording.reference
+    reference, mine, der = file.recording.reference, turns(labels), None
+    blocks: list[Components] = []
+    if reference is not None:
+        der = components(reference, labels, file.scored, collar, skip_overlap)
+        blocks = components_by_block(reference, labels, file.scored, file.duration, collar, skip_overlap)
+    theirs = mine if baseline is None else baseline
     return FileScore(
         file.recording.name,
-        None if reference is None else components(reference, labels, file.scored, collar, skip_overlap),
-        components(baseline, labels, None, 0.0, False),
+        der,
+        components(spoken(theirs), spoken(mine), None, 0.0, False),
         *cosines,
         tuple(changed),
-        turns(labels),
+        mine,
+        tuple(blocks),
+        tuple(disagreement(theirs, mine, file.duration)),
+        file.duration,
     )
 
 
@@ -109,7 +113,7 @@ def score_output(
     """Score what the pipeline made of one file where the baseline is the parent."""
     cosine = lowest_cosine(output.embeddings, baseline.embeddings)
     changed = changed_chunks(file, 0, output.by_chunk, baseline.by_chunk)
-    return score(file, output.labels, baseline.labels, (cosine, cosine), changed, collar, skip_overlap)
+    return score(file, output.labels, turns(baseline.labels), (cosine, cosine), changed, collar, skip_overlap)
 
 
 @dataclass(frozen=True)
@@ -145,25 +149,9 @@ class Accuracy:
         total = sum(c.total for c in scored)
         return 100 * sum(getattr(c, kind) for c in scored) / total if total else None
 
-    def increase_over(self, other: "Accuracy") -> Difference | None:
+    def increase_over(self, other: "Accuracy") -> float | None:
         """DER increase over another variant on the same files, in points; None without scored speech."""
-        pairs = [
-            (mine.der, theirs.der)
-            for mine, theirs in zip(self.files, other.files, strict=True)
-            if mine.der is not None and theirs.der is not None
-        ]
-        if not any(mine.total for mine, _ in pairs):
-            return None
-        return rate_difference(
-            [mine.error for mine, _ in pairs],
-            [theirs.error for _, theirs in pairs],
-            [mine.total for mine, _ in pairs],
-        )
-
-
-def rate(parts: list[Components]) -> float:
-    """100 x error / total over parts; 0 where nothing was said and nothing claimed, 100 where only claimed."""
-    error, total = sum(p.error for p in parts), sum(p.total for p in parts)
-    if total == 0:
-        return 0.0 if error == 0 else 100.0
-    return 100 * error / total
+        if [f.name for f in self.files] != [f.name for f in other.files]:
+            raise ValueError("accuracies of other files")
+        mine, theirs = self.der, other.der
+        return None if mine is None or theirs is None else mine - theirs

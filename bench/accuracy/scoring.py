@@ -1,43 +1,43 @@
-"""Accuracy of all variants on the same files, from this run or from the cache."""
+"""Scores of all variants on the same files, from this run or from the cache."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache as cached
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyannote.core import Segment, Timeline
-
 import variants
-from bench.corpus import Recording
-from bench.pipeline.diarize import Cut, Diarizer, Embedder, batches, segmenter
+from bench.pipeline.diarize import Cut, batches
 from bench.pipeline.staged import PipelineSettings
 
 from . import cache
-from .der import Accuracy, FileScore, changed_chunks, lowest_cosine, score
+from .der import Accuracy, FileScore, changed_chunks, lowest_cosine, score, turns
+from .heard import Heard
+from .parts import Part
 
 if TYPE_CHECKING:
     from diart.models import SegmentationModel
 
     from variants.registry import Built
 
-Part = tuple[Recording, float | None]  # the seconds to use of it, None for all
+Told = Callable[[float], None]  # the share that is done
 
 
 @dataclass(frozen=True)
 class Task:
     """What is scored and how.
 
-    parts: of recordings. cut: reads one and cuts it into chunks, called only if the cache does not know all of it;
-    None for a damaged one. segmentation: the stock one. others: the segmentation model of each variant whose pipeline
-    runs another. collar, skip_overlap: DER's two options.
+    parts: of recordings. cut: reads one under a perturbation and cuts it into chunks, called only if the cache does not
+    know all of it; None for a damaged one. segmentation: the stock one. others: the segmentation model of each variant
+    whose pipeline runs another. collar, skip_overlap: DER's two options.
     """
 
     parts: Sequence[Part]
-    cut: Callable[[Part], Cut | None]
+    cut: Callable[[Part, int], Cut | None]
     settings: PipelineSettings
     segmentation: SegmentationModel
     collar: float
@@ -55,85 +55,107 @@ class Task:
         )
 
 
-def take(recordings: Sequence[Recording], seconds: float | None, scored: bool = False) -> list[Part]:
-    """The first `seconds` of a corpus: recordings in order, the last one cut to fit (if 10 s or more are left).
+class Scorer:
+    """Scores models, by variant name: one file under one perturbation at a time, and each score is kept at once.
 
-    `scored` counts what DER does: recordings with a reference come first, and only seconds within the UEM count, from
-    the first turn on where no other lies among them.
+    The baseline must be among the models, and stands in for absent parents. folder: of the cache.
     """
-    if seconds is None:
-        return [(recording, None) for recording in recordings]
-    chosen: list[Part] = []
-    left = seconds
-    for recording in sorted(recordings, key=lambda r: r.reference is None) if scored else recordings:
-        uem = recording.uem if scored else None
-        length = recording.duration if uem is None else uem.duration()
-        if recording.duration <= left:
-            chosen.append((recording, None))
-        elif min(left, length) >= 10 or length <= left or not chosen:
-            chosen.append((recording, _end(recording, left) if scored else left))
-        left = max(0.0, left - length)
-    return chosen
 
+    def __init__(self, models: Mapping[str, Built], task: Task, folder: Path) -> None:
+        self.models, self.task, self.folder = models, task, folder
+        self.common = task.digest()
+        self.digests = {name: _identity(name, model, task.others.get(name)) for name, model in models.items()}
+        self.known: dict[tuple[str, int, int], FileScore] = {}  # by variant, part and perturbation
+        self.damaged: set[int] = set()
+        self.recordings = cached(cache.recording_digest)
 
-def _end(recording: Recording, seconds: float) -> float:
-    """Where the first `seconds` that count of a recording end, those from its first turn on if none is before."""
-    whole = Timeline([Segment(0, recording.duration)])
-    regions = recording.uem or whole
-    turns = (whole if recording.reference is None else recording.reference.get_timeline()).crop(regions)
+    def accuracy(
+        self, names: Collection[str], perturbation: int = 0, progress: Told = lambda done: None
+    ) -> dict[str, Accuracy]:
+        """Accuracy of each on all files; of none where all files are damaged."""
+        lengths = [seconds or recording.duration for recording, seconds in self.task.parts]
 
-    def end(begin: float) -> float:
-        left = seconds
-        for region in regions.crop(Segment(begin, recording.duration)):
-            if region.duration >= left:
-                return float(region.start + left)
-            left -= region.duration
-        return float(regions.extent().end)
+        def told(i: int, share: float) -> None:
+            progress((sum(lengths[:i]) + share * lengths[i]) / sum(lengths))
 
-    first = turns.extent().start
-    return found if (found := end(0.0)) > first else end(first)
+        for i in range(len(lengths)):
+            self.file(names, i, perturbation, partial(told, i))
+        usable = [i for i in range(len(lengths)) if i not in self.damaged]
+        return {name: Accuracy(tuple(self.known[name, i, perturbation] for i in usable)) for name in names}
 
+    def file(
+        self, names: Collection[str], part: int, perturbation: int = 0, progress: Told = lambda done: None
+    ) -> None:
+        """Make those scores of one file that are not known yet.
 
-def accuracy(
-    models: Mapping[str, Built], task: Task, folder: Path, progress: Callable[[float], None] = lambda done: None
-) -> dict[str, Accuracy]:
-    """Accuracy of each model by variant name. The baseline must be among them, and stands in for absent parents.
+        All that are missing hear it chunk by chunk beside one another. Cosines and changed chunks are those of
+        perturbation 0 only; under others a variant runs alone, and is compared with what the baseline's labels were.
+        """
+        progress(0.0)
+        if perturbation and "baseline" not in names:
+            self.file(["baseline"], part, perturbation)
+        keys = {name: self._key(name, part, perturbation) for name in names}
+        for name, key in keys.items():
+            if (name, part, perturbation) not in self.known and key and (hit := cache.load(self.folder, key)):
+                self.known[name, part, perturbation] = hit
+        missing = [name for name in names if (name, part, perturbation) not in self.known]
+        file = self.task.cut(self.task.parts[part], perturbation) if missing and part not in self.damaged else None
+        if missing and file is None:
+            self.damaged.add(part)
+        if file is None:
+            return
+        for name, fresh in self._scores(file, missing, part, perturbation, progress).items():
+            self.known[name, part, perturbation] = fresh
+            if key := keys[name]:
+                cache.store(self.folder, key, fresh)
 
-    One file at a time: all models that the cache does not know hear it chunk by chunk beside one another, and what is
-    found is kept before the next is read. Empty where all files are damaged.
-    """
-    common = task.digest()
-    digests = {name: _identity(name, model, task.others.get(name)) for name, model in models.items()}
-    found: dict[str, list[FileScore]] = {name: [] for name in models}
-    lengths = [seconds or recording.duration for recording, seconds in task.parts]
+    def _key(self, name: str, part: int, perturbation: int) -> str | None:
+        """Of a score: it depends on the variant, the baseline and the parent; None where one of them has no digest."""
+        trio = [self.digests[n] for n in (name, "baseline", self._parent(name, perturbation))]
+        recording, seconds = self.task.parts[part]
+        heard = (recording.name, self.recordings(recording), seconds, perturbation)
+        return None if None in trio else cache.digest(self.common, heard, trio)
 
-    def told(i: int, share: float) -> None:
-        progress((sum(lengths[:i]) + share * lengths[i]) / sum(lengths))
+    def _parent(self, name: str, perturbation: int) -> str:
+        parent = variants.get(name).parent
+        return parent if perturbation == 0 and parent in self.models and parent is not None else "baseline"
 
-    for i, (recording, seconds) in enumerate(task.parts):
-        told(i, 0.0)
-        heard = (recording.name, cache.recording_digest(recording), seconds)
-        keys = {name: _key(name, digests, (common, heard)) for name in models}
-        scores = {name: hit for name, key in keys.items() if key and (hit := cache.load(folder, key)) is not None}
-        if len(scores) < len(models):
-            file = task.cut((recording, seconds))
-            if file is None:
-                continue
-            missing = [name for name in models if name not in scores]
-            for name, fresh in _heard(file, missing, models, digests, task, partial(told, i)).items():
-                scores[name] = fresh
-                if (key := keys[name]) is not None:
-                    cache.store(folder, key, fresh)
-            del file  # before the next is read
-        for name in models:
-            found[name].append(scores[name])
-    return {name: Accuracy(tuple(files)) for name, files in found.items()}
-
-
-def _key(name: str, digests: Mapping[str, str | None], rest: object) -> str | None:
-    """Of a score: it depends on the variant, the baseline and the parent; None where one of them has no digest."""
-    trio = [digests[n] for n in (name, "baseline", _parent(name, digests))]
-    return None if None in trio else cache.digest(rest, trio)
+    def _scores(
+        self, file: Cut, wanted: Collection[str], part: int, perturbation: int, progress: Told
+    ) -> dict[str, FileScore]:
+        """Scores of the wanted variants. Of a chunk nothing stays but what its labels were, as a digest."""
+        parents = {} if perturbation else {name: self._parent(name, 0) for name in wanted}
+        needed = dict.fromkeys([*(["baseline"] if parents else []), *parents.values(), *wanted])
+        heard = Heard(
+            file,
+            {name: self.models[name] for name in needed},
+            self.digests,
+            {name: self.task.others.get(name, self.task.segmentation) for name in needed},
+            self.task.settings,
+        )
+        cosines = dict.fromkeys(wanted, (1.0, 1.0))
+        changed: dict[str, list[float]] = {name: [] for name in wanted}
+        for chunks in batches(file):
+            progress(chunks.start / len(file.chunks))
+            embeddings, labels = heard(chunks)
+            for name, parent in parents.items():
+                mine, above = embeddings[name].numpy(), embeddings[parent].numpy()
+                lowest = lowest_cosine(mine, embeddings["baseline"].numpy()), lowest_cosine(mine, above)
+                cosines[name] = (min(cosines[name][0], lowest[0]), min(cosines[name][1], lowest[1]))
+                changed[name] += changed_chunks(file, chunks.start, labels[name], labels[parent])
+        if "baseline" in needed:
+            base = turns(heard.labels("baseline"))
+        else:
+            base = self.known["baseline", part, perturbation].turns
+        options = (self.task.collar, self.task.skip_overlap)
+        return {
+            name: replace(
+                score(file, heard.labels(name), base, cosines[name], changed[name], *options),
+                labels=heard.digest(name),
+                seconds=heard.seconds(name),
+            )
+            for name in wanted
+        }
 
 
 def _identity(name: str, model: Built, segmentation: SegmentationModel | None = None) -> str | None:
@@ -148,51 +170,3 @@ def _identity(name: str, model: Built, segmentation: SegmentationModel | None = 
     if known is None or not foreign:
         return known
     return cache.digest(known, *(Path(inspect.getfile(v.build)).read_bytes() for v in foreign), name)
-
-
-def _parent(name: str, measured: Collection[str]) -> str:
-    parent = variants.get(name).parent
-    return parent if parent in measured and parent is not None else "baseline"
-
-
-def _heard(
-    file: Cut,
-    wanted: Collection[str],
-    models: Mapping[str, Built],
-    digests: Mapping[str, str | None],
-    task: Task,
-    progress: Callable[[float], None],
-) -> dict[str, FileScore]:
-    """Scores of the wanted variants on one file, which each is run on beside the baseline and its parent.
-
-    Models of equal structure and weights (the twin) run once. Of a chunk nothing stays but whether its labels changed.
-    """
-    parents = {name: _parent(name, models) for name in wanted}
-    needed = dict.fromkeys(["baseline", *parents.values(), *wanted])
-    runs = {name: digests[name] or name for name in needed}
-    first = {run: name for name, run in reversed(runs.items())}  # whose model each run is of
-    segmentations = {run: task.others.get(name, task.segmentation) for run, name in first.items()}
-    segment = {id(model): segmenter(file, model) for model in segmentations.values()}
-    embedders, diarizers = {}, {}
-    for run, name in first.items():
-        embedding, lean = variants.as_embedding_model(models[name]), variants.get(name).segmentation is not None
-        embedders[run] = Embedder(file, embedding)
-        diarizers[run] = Diarizer(file, task.settings, segmentations[run], embedding, lean)
-    cosines = dict.fromkeys(wanted, (1.0, 1.0))
-    changed: dict[str, list[float]] = {name: [] for name in wanted}
-    for chunks in batches(file):
-        progress(chunks.start / len(file.chunks))
-        segmented = {key: called(chunks) for key, called in segment.items()}
-        embeddings = {run: embed(chunks, segmented[id(segmentations[run])]) for run, embed in embedders.items()}
-        labels = {
-            run: diarize(chunks, segmented[id(segmentations[run])], embeddings[run])
-            for run, diarize in diarizers.items()
-        }
-        for name, parent in parents.items():
-            mine, stock, above = (runs[n] for n in (name, "baseline", parent))
-            lowest = [lowest_cosine(embeddings[mine].numpy(), embeddings[other].numpy()) for other in (stock, above)]
-            cosines[name] = (min(cosines[name][0], lowest[0]), min(cosines[name][1], lowest[1]))
-            changed[name] += changed_chunks(file, chunks.start, labels[mine], labels[above])
-    whole = {run: diarizer.labels for run, diarizer in diarizers.items()}
-    base, options = whole[runs["baseline"]], (task.collar, task.skip_overlap)
-    return {name: score(file, whole[runs[name]], base, cosines[name], changed[name], *options) for name in wanted}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.pipeline.diarize import Segmented, diarize, embed
 from bench.pipeline.staged import PipelineSettings
 
-from .der import Components, components, rate
+from .errors import Components, components, rate
 
 if TYPE_CHECKING:
     from diart.models import EmbeddingModel, SegmentationModel

@@ -34,7 +34,8 @@ class Needed:
 class Judgement:
     """A verdict, the difference in points with its interval, and what an unresolved one needs.
 
-    conditional: whether it speaks only of the voices heard. identical: whether all labels are the baseline's own.
+    conditional: whether it speaks only of the voices heard. identical: whether all labels are the other's own. heard:
+    perturbations that it rests on. others: a 95 % interval that speaks of other conversations, too.
     """
 
     verdict: Verdict
@@ -44,6 +45,8 @@ class Judgement:
     conditional: bool
     identical: bool = False
     needed: Needed | None = None
+    heard: int = 0
+    others: tuple[float, float] | None = None
 
 
 def level(share: float, before: float, judged: int) -> float:
@@ -79,6 +82,11 @@ def judge(
 def equal(tolerance: float) -> Judgement:
     """Of a variant whose labels are the baseline's on every chunk and perturbation: on this audio, no difference."""
     return Judgement("within tolerance" if tolerance >= 0 else "worse", 0.0, 0.0, 0.0, conditional=True, identical=True)
+
+
+def unheard(points: float, heard: int) -> Judgement:
+    """Of a difference under too few perturbations to tell anything from it."""
+    return Judgement("not resolved", points, -math.inf, math.inf, conditional=True, heard=heard)
 
 
 def _needed(found: Crossed, tolerance: float, perturbations: int, seconds: float) -> Needed:

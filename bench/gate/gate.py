@@ -9,10 +9,12 @@ from typing import Any
 
 import bench
 import variants
-from bench.accuracy.der import Accuracy
+from bench.accuracy.evidence import Evidence
+from bench.accuracy.verdict import Judgement as Accurate
 from bench.latency.interleave import BLOCK, LEAD, Measurement, Rounds
 from bench.latency.kinds import KINDS, KindName
 from bench.latency.results import TWIN
+from bench.report.format import show_points
 from bench.run.run import Run
 from bench.run.side import Side
 from variants.errors import UserError
@@ -57,6 +59,7 @@ class Gate:
         self.recordings: dict[str, Recording] = {}
         self.judgements: list[Judgement] = []
         self.failures: list[Failure] = []
+        self.unresolved: list[Failure] = []
         self.notes: list[str] = []
         self.resources = contextlib.ExitStack()
         self._sides: dict[str, Worker] = {}
@@ -144,31 +147,43 @@ class Gate:
             self._timed = Timed(Side.of(self.run), BLOCK, LEAD)
         return self._timed.block(kind, key.name, number)
 
-    def judge_accuracy(self, accuracy: Mapping[str, Accuracy], trained: Mapping[str, bool]) -> None:
-        """Fail variants whose DER is above tolerance: over the baseline's, or over their own stored one."""
-        if not accuracy:
-            self.notes.append("accuracy was not judged (--accuracy off)")
+    def judge_accuracy(self, evidence: Evidence | None, trained: Mapping[str, bool]) -> None:
+        """Fail variants whose DER is above tolerance: over the baseline's, or over their own stored one.
+
+        What was asked for and is not resolved, or not scored, is no pass.
+        """
+        if evidence is None:
+            self.notes.append("latency only: accuracy was not judged (--accuracy off)")
             return
-        if accuracy["baseline"].der is None:
+        if evidence.heard["baseline"][0].der is None:
             self.failures.append(Failure("accuracy", "baseline", "asked for, but no speech is left to score"))
-        names = dict.fromkeys(["baseline", *(name for _, name in self.benchmarks)])
+            return
+        names = dict.fromkeys(["baseline", *(name for _, name in self.benchmarks if name != TWIN)])
         comparable = self.stored is not None and self.stored.same_scoring(self.run.conditions())
-        for name in (name for name in names if name in accuracy and trained[name] and trained["baseline"]):
-            tolerance, found = variants.get(name).tolerance, accuracy[name]
-            increase = found.increase_over(accuracy["baseline"])
-            if increase is not None and increase.points > tolerance:
-                why = f"DER {increase.points:+.2f} points over the baseline's, tolerance {tolerance:g}"
-                self.failures.append(Failure("accuracy", name, why))
+        for name in (name for name in names if name in evidence.heard):
+            if not (trained[name] and trained["baseline"]):
+                self.notes.append(f"{name}: untrained, so that its DER was not judged")
+                continue
+            tolerance = variants.get(name).tolerance
+            if name != "baseline":
+                self._accurate(name, evidence.judge(name, tolerance), f"over the baseline's, tolerance {tolerance:g}")
             then = self.stored.der.get(name) if self.stored is not None and comparable else None
-            if then is not None and found.der is not None and found.der - then > tolerance:
-                why = f"DER {found.der:.2f} %, {then:.2f} % stored, tolerance {tolerance:g} points"
-                self.failures.append(Failure("accuracy", name, why))
+            if then is not None:
+                words = f"over its own in the stored run, tolerance {tolerance:g}"
+                self._accurate(name, evidence.since(name, then, tolerance), words)
+
+    def _accurate(self, name: str, judged: Accurate | None, words: str) -> None:
+        if judged is not None and judged.verdict != "within tolerance":
+            worse = judged.verdict == "worse"
+            heard = "" if worse else f", not resolved under {judged.heard} perturbations (--accuracy-budget)"
+            side = self.failures if worse else self.unresolved
+            side.append(Failure("accuracy", name, f"DER {show_points(judged)} {words}{heard}"))
 
     @property
     def verdict(self) -> str:
         """Regressed if anything is, else inconclusive if anything is or was never judged, else pass."""
         verdicts = [judgement.verdict for judgement in self.judgements] + [REGRESSED for _ in self.failures]
-        verdicts += [INCONCLUSIVE for _ in self.comparisons[len(self.judgements) :]]
+        verdicts += [INCONCLUSIVE for _ in [*self.comparisons[len(self.judgements) :], *self.unresolved]]
         return next((found for found in (REGRESSED, INCONCLUSIVE) if found in verdicts), "pass")
 
     def contamination(self) -> list[str]:
@@ -203,6 +218,7 @@ class Gate:
                 for j in self.judgements
             ],
             "failures": [vars(failure) for failure in self.failures],
+            "unresolved": [vars(failure) for failure in self.unresolved],
             "contaminated": {kind: recording.contaminated for kind, recording in self.recordings.items()},
         }
 

@@ -25,6 +25,8 @@ def render(gate: Gate, width: int = WIDTH) -> str:
         )
     for failure in gate.failures:
         table.add_row(failure.kind, failure.variant, "-", "-", "-", "failed", failure.why)
+    for failure in gate.unresolved:
+        table.add_row(failure.kind, failure.variant, "-", "-", "-", "inconclusive", failure.why)
     lines = gate.contamination() + gate.notes
     if gate.stored is not None:
         lines.append(f"stored: {gate.stored.name}")

@@ -44,12 +44,12 @@ def thresholds(pyproject: Path) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Stored:
-    """A stored run: its name, ratios to its baseline and DER by (kind, variant), and its conditions."""
+    """A stored run: its name, ratios to its baseline by (kind, variant), DER by perturbation, and its conditions."""
 
     name: str
     ratios: dict[tuple[str, str], Ratio]
     benchmarks: list[tuple[str, str]]
-    der: dict[str, float]
+    der: dict[str, list[float]]
     saved: Mapping[str, Any]
 
     def differing(self, now: Mapping[str, Any]) -> list[str]:
@@ -116,5 +116,9 @@ def latest(runs: Iterable[tuple[Any, Mapping[str, Any]]], cpu: str) -> Stored:
 def _read(name: str, saved: Mapping[str, Any]) -> Stored:
     ratios = {(kind, variant): ratio for kind, variant, ratio in stored_ratios(saved)}
     infos = [(str(benchmark["group"]), benchmark["extra_info"]) for benchmark in saved["benchmarks"]]
-    der = {str(info["variant"]): float(info["der"]) for _, info in infos if info.get("der") is not None}
+    der = {
+        str(info["variant"]): [float(der) for der in info.get("der_by_perturbation") or [info["der"]]]
+        for _, info in infos
+        if info.get("der") is not None
+    }
     return Stored(name, ratios, [(kind, str(info["variant"])) for kind, info in infos], der, saved)

@@ -20,6 +20,7 @@ from variants.exact.shared_trunk import SharedTrunk
 
 from .chunks import Chunks, stream_chunks
 from .oracle import OracleSegmentation
+from .perturb import perturbed
 from .staged import PipelineSettings, diart_config, diart_pipeline
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ STITCHED = 64  # chunks after which a file's labels are stitched: one turn for w
 
 @dataclass(frozen=True)
 class Cut:
-    """One recording (or its first seconds) as chunks. scored: where DER counts, None for all of it."""
+    """One recording (or its first seconds: duration) as chunks. scored: where DER counts, None for all of it."""
 
     recording: Recording
     scored: Timeline | None
     chunks: Chunks
+    duration: float
 
     @property
     def waveforms(self) -> torch.Tensor:
@@ -61,14 +63,16 @@ class Output:
     labels: Annotation
 
 
-def cut(recording: Recording, settings: PipelineSettings, seconds: float | None = None) -> Cut:
-    """Read a recording (its first `seconds`) and cut it into chunks; CorpusError if it is damaged."""
+def cut(recording: Recording, settings: PipelineSettings, seconds: float | None = None, perturbation: int = 0) -> Cut:
+    """Read a recording (its first `seconds`), perturb it, and cut it into chunks; CorpusError if it is damaged."""
     waveform, scored = recording.waveform(), recording.uem
     if seconds is not None:
         waveform = waveform[:, : round(seconds * 16000)]
         first = Timeline([Segment(0, seconds)])
         scored = first if scored is None else scored.crop(first, mode="intersection")
-    return Cut(recording, scored, stream_chunks(waveform, recording.path, diart_config(settings, object(), object())))
+    waveform = perturbed(waveform, perturbation, recording.name)
+    chunks = stream_chunks(waveform, recording.path, diart_config(settings, object(), object()))
+    return Cut(recording, scored, chunks, waveform.shape[1] / 16000)
 
 
 def batches(file: Cut) -> Iterator[slice]:
@@ -187,7 +191,8 @@ def segment(
     """Cut a recording (its first `seconds`) into chunks and segment them once, for every variant."""
     file = cut(recording, settings, seconds)
     segmented = segmenter(file, segmentation)
-    return Segmented(file.recording, file.scored, file.chunks, torch.cat([segmented(part) for part in batches(file)]))
+    found = torch.cat([segmented(part) for part in batches(file)])
+    return Segmented(file.recording, file.scored, file.chunks, file.duration, found)
 
 
 def embed(segmented: Segmented, embedding: EmbeddingModel) -> torch.Tensor:

@@ -1,13 +1,15 @@
 """The DIART paper's findings, and what one run says of each: reproduced, not reproduced, or cannot tell."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.accuracy.der import Accuracy
+from bench.accuracy.evidence import Evidence
+from bench.accuracy.verdict import Judgement
 from bench.latency.results import Kind
 from bench.statistics import Ratio, verdict
 
-from .format import show_interval
+from .format import show_interval, show_points
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 SAME = 0.05  # relative latency or size change, or DER points, up to which two things count as the same here
@@ -42,9 +44,21 @@ def judge_no_effect(ratio: Ratio | None, floor: float) -> str:
     return REPRODUCED if ratio.low >= 1 - SAME and ratio.high <= 1 + SAME else CANNOT_TELL
 
 
+def judge_difference(found: Judgement, paper: float, tolerance: float) -> str:
+    """Whether a DER difference is the paper's, to `tolerance` points: an equivalence test, by the whole interval.
+
+    The same labels on this audio are the same DER there, and say nothing of an effect that was seen elsewhere.
+    """
+    if found.identical:
+        return REPRODUCED if paper == 0 else CANNOT_TELL
+    if paper - tolerance <= found.low and found.high <= paper + tolerance:
+        return REPRODUCED
+    return NOT_REPRODUCED if found.low > paper + tolerance or found.high < paper - tolerance else CANNOT_TELL
+
+
 def claims(
     pipeline: Kind | None,
-    accuracy: Mapping[str, Accuracy],
+    evidence: Evidence | None,
     sizes: Mapping[str, float | None],
     trained: Mapping[str, bool],
 ) -> list[Claim]:
@@ -69,17 +83,14 @@ def claims(
         return Claim(words, f"x{mine / theirs:.3f}", REPRODUCED if close else NOT_REPRODUCED)
 
     def der(words: str, name: str, parent: str, paper: float, tolerance: float) -> Claim:
-        if name not in accuracy or parent not in accuracy:
+        if evidence is None or not {name, parent} <= {*evidence.heard}:
             return Claim(words, "not measured", CANNOT_TELL)
         if not trained.get(name, False):
             return Claim(words, "no trained student", CANNOT_TELL)
-        increase = accuracy[name].increase_over(accuracy[parent])
-        if increase is None:
+        found = evidence.judge(name, math.inf, parent)
+        if found is None:
             return Claim(words, "no reference", CANNOT_TELL)
-        here = f"{increase.points:+.2f} points [{increase.low:+.2f}, {increase.high:+.2f}]"
-        if increase.low <= paper - tolerance and increase.high >= paper + tolerance:
-            return Claim(words, here, CANNOT_TELL)
-        return Claim(words, here, REPRODUCED if abs(increase.points - paper) <= tolerance else NOT_REPRODUCED)
+        return Claim(words, show_points(found), judge_difference(found, paper, tolerance))
 
     structured, unstructured = "distilled-pruned-structured", "distilled-pruned-unstructured"
     return [
@@ -120,11 +131,10 @@ def _largest_share(pipeline: Kind | None) -> Claim:
 
 def answer(
     pipeline: Kind | None,
-    accuracy: Mapping[str, Accuracy],
-    tolerances: Mapping[str, float],
+    judgements: Mapping[str, Judgement],
     trained: Mapping[str, bool],
 ) -> str:
-    """One line for the user: the fastest variant within its tolerance on this machine."""
+    """One line for the user: the fastest variant within its tolerance here, and the fastest that may yet be."""
     if pipeline is None:
         return "Answer: the pipeline was not measured."
     faster = {
@@ -134,24 +144,28 @@ def answer(
     }
     if not faster:
         return "Answer: none distinguishable from the baseline."
-    fit, left_out, baseline = {}, [], accuracy.get("baseline")
-    for name, ratio in faster.items():
-        increase = accuracy[name].increase_over(baseline) if name in accuracy and baseline else None
+    fit: dict[str, str] = {}
+    open_: dict[str, str] = {}
+    left_out = []
+    for name, ratio in sorted(faster.items(), key=lambda item: item[1].estimate):
+        judged = judgements.get(name)
         if not trained.get(name, False):
             left_out.append(f"{name} (untrained)")
-        elif increase is None:
+        elif judged is None:
             left_out.append(f"{name} (accuracy not measured)")
-        elif increase.points > tolerances[name]:
-            left_out.append(f"{name} (DER {increase.points:+.2f} points)")
+        elif judged.verdict == "worse":
+            left_out.append(f"{name} (DER {show_points(judged)})")
         else:
-            fit[name] = (ratio, increase)
-    tail = f" Faster, but left out: {', '.join(left_out)}." if left_out else ""
-    if not fit:
-        return f"Answer: none within tolerance is distinguishable from the baseline.{tail}"
-    best = min(fit, key=lambda name: fit[name][0].estimate)
-    ratio, increase = fit[best]
-    resolved = "" if increase.resolved(tolerances[best]) else " (not resolved on this little audio)"
-    return (
-        f"Answer: {best} is the fastest within tolerance, pipeline latency {show_interval(ratio)} % of the baseline's, "
-        f"DER {increase.points:+.2f} points{resolved}.{tail}"
-    )
+            side = fit if judged.verdict == "within tolerance" else open_
+            side[name] = f"pipeline latency {show_interval(ratio)} % of the baseline's, DER {show_points(judged)}"
+    best, undecided = (next(iter(side.items()), None) for side in (fit, open_))
+    if best is None:
+        parts = ["Answer: none within tolerance is distinguishable from the baseline."]
+    else:
+        parts = [f"Answer: {best[0]} is the fastest within tolerance, {best[1]}."]
+    if undecided is not None:
+        also = f"; nor are {', '.join([*open_][1:])}" if len(open_) > 1 else ""
+        parts.append(f"Not resolved: {undecided[0]}, {undecided[1]}{also}.")
+    if left_out:
+        parts.append(f"Faster, but left out: {', '.join(left_out)}.")
+    return " ".join(parts)

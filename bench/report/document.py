@@ -18,7 +18,7 @@ from .paper import TABLE_III
 from .terminal import notes
 from .timeline import timeline
 
-SCHEMA = "diartbench-results/1"  # the number grows when a field changes its meaning or goes
+SCHEMA = "diartbench-results/2"  # the number grows when a field changes its meaning or goes
 UNKNOWN = variants.Variant("", parent=None, tolerance=inf)
 Json = dict[str, Any]
 
@@ -29,18 +29,17 @@ def document(
     """All of a run. made: its time, ISO 8601. history: older runs, by `past`. gate: None if it did not run."""
     measured = [name for kind in findings.kinds.values() for name in kind.latencies]
     names = list(dict.fromkeys([*findings.sizes, *findings.accuracy, *measured]))
-    tolerances = {name: _entry(name).tolerance for name in names}
     pipeline = findings.kinds.get("pipeline")
     doc = {
         "schema": SCHEMA,
         "made": made,
-        "answer": _sentence(answer(pipeline, findings.accuracy, tolerances, findings.trained), names),
+        "answer": _sentence(answer(pipeline, findings.judgements, findings.trained), names),
         "conditions": dict(findings.conditions) or None,
         "kinds": {name: _kind(kind) for name, kind in findings.kinds.items()},
         "variants": [_variant(name, findings) for name in names],
         "lost": {**findings.skipped, **findings.broken}
         | {name: f"{kind}: {why}" for kind, k in findings.kinds.items() for name, why in k.failures.items()},
-        "claims": [asdict(c) for c in claims(pipeline, findings.accuracy, findings.sizes, findings.trained)],
+        "claims": [asdict(c) for c in claims(pipeline, findings.evidence, findings.sizes, findings.trained)],
         "gate": None if gate is None else [dict(row) for row in gate],
         "history": [],
         "timeline": timeline(findings.accuracy, findings.references),
@@ -77,7 +76,8 @@ def gate_rows(facts: Mapping[str, Any]) -> list[Json]:
         )
         row = {key: judged[key] for key in ("kind", "variant", "against", "verdict", "why")}
         rows.append({**row, "change": change, "low": low, "high": high})
-    return rows + [{**failure, "verdict": "failed"} for failure in facts["failures"]]
+    rows += [{**failure, "verdict": "failed"} for failure in facts["failures"]]
+    return rows + [{**failure, "verdict": "inconclusive"} for failure in facts.get("unresolved", [])]
 
 
 def missing(doc: Json) -> dict[str, str]:
@@ -148,7 +148,7 @@ def _variant(name: str, findings: Findings) -> Json:
         "paper": {"der": row.der, "latency_s": row.latency, "size_mib": row.size} if row else None,
         "size_mib": findings.sizes.get(name),
         "memory_mib": findings.memory.get(name),
-        "accuracy": _accuracy(score, findings.accuracy.get("baseline"), entry.tolerance) if score else None,
+        "accuracy": _accuracy(name, score, findings) if score else None,
         "arithmetic": _arithmetic(name, findings),
         "latency": {
             kind: _latency_facts(name, found) for kind, found in findings.kinds.items() if name in found.latencies
@@ -156,14 +156,18 @@ def _variant(name: str, findings: Findings) -> Json:
     }
 
 
-def _accuracy(score: Accuracy, baseline: Accuracy | None, tolerance: float) -> Json:
-    increase = score.increase_over(baseline) if baseline else None
+def _accuracy(name: str, score: Accuracy, findings: Findings) -> Json:
+    judged, evidence = findings.judgements.get(name), findings.evidence
+    beyond = evidence.unlike(name) if evidence and judged else None
     return {
         "der": score.der,
         **{kind: score.share(kind) for kind in ("missed", "false_alarm", "confusion")},
-        "increase": asdict(increase) if increase else None,
-        "resolved": increase.resolved(tolerance) if increase else None,
+        "increase": {key: getattr(judged, key) for key in ("points", "low", "high")} if judged else None,
+        "increase_elsewhere": judged.others if judged else None,
+        "verdict": ("same labels" if judged.identical else judged.verdict) if judged else None,
+        "heard": judged.heard if judged else len(evidence.heard.get(name, ())) if evidence else None,
         "disagreement": score.disagreement,
+        "beyond_control": {key: getattr(beyond, key) for key in ("points", "low", "high")} if beyond else None,
         "min_cosine": score.cosine,
         "changed_chunks": len(score.changed),
         "by_file": {f.name: 100 * f.der.error / f.der.total if f.der and f.der.total else None for f in score.files},

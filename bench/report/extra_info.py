@@ -1,5 +1,7 @@
 """What a stored run keeps of each benchmark beside pytest-benchmark's own statistics; `stored` reads it."""
 
+from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from bench.latency.results import Latency
@@ -12,6 +14,8 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
     """One variant's results as plain JSON values. step: seconds between chunks."""
     accuracy, baseline = findings.accuracy.get(name), findings.accuracy.get("baseline")
     increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+    judged = findings.judgements.get(name)
+    heard = findings.evidence.heard.get(name, ()) if findings.evidence else ()
     floor = findings.floors.get(name)
     return {
         "variant": name,
@@ -30,7 +34,9 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         "memory_mib": findings.memory.get(name),
         "trained": findings.trained.get(name, True),
         "der": accuracy.der if accuracy else None,
-        "der_increase": increase.points if increase else None,
+        "der_increase": increase,
+        "der_by_perturbation": [replica.der for replica in heard] or None,
+        "der_judgement": _plain(asdict(judged)) if judged else None,
         "label_disagreement": accuracy.disagreement if accuracy else None,
         "min_cosine": accuracy.cosine if accuracy else None,
     }
@@ -38,3 +44,7 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
 
 def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
     return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in facts.items()}

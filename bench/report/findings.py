@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.accuracy.der import Accuracy, Turn
+from bench.accuracy.evidence import Evidence
+from bench.accuracy.verdict import Judgement
 from bench.latency.floor import Floor
 from bench.latency.results import Kind
 
@@ -23,5 +25,7 @@ class Findings:
     conditions: Mapping[str, Any]
     compared: Mapping[str, Any]  # stored runs by the time of their making
     floors: Mapping[str, Floor] = field(default_factory=dict)
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)  # on DER, over the baseline's
+    evidence: Evidence | None = None  # what they rest on
     broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
     references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file

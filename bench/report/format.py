@@ -1,7 +1,9 @@
 """How figures with intervals are written in every table."""
 
 from collections.abc import Iterable
+from math import isfinite
 
+from bench.accuracy.verdict import Judgement
 from bench.statistics import Ratio
 
 
@@ -28,3 +30,22 @@ def show_percentile(seconds: float | None, interval: tuple[float, float] | None,
     if seconds is None or interval is None:
         return none if seconds is None else f"{1000 * seconds:.1f}"
     return bracketed(1000 * x for x in (seconds, *interval)).replace("inf", "∞")
+
+
+def show_points(judged: Judgement) -> str:
+    """A DER difference in points with the interval that decides; without one where too little was heard."""
+    if judged.identical:
+        return "+0.00 points (the same labels)"
+    return f"{show_difference(judged.points, judged.low, judged.high)} points"
+
+
+def show_difference(points: float, low: float | None, high: float | None) -> str:
+    """Points, and the ends of their interval if they are known and finite."""
+    if low is None or high is None or not isfinite(low) or not isfinite(high):
+        return f"{points:+.2f}"
+    return bracketed((points, low, high), "+.2f")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,15 +1,18 @@
 """Stored runs as documents: results.json, and what pytest-benchmark's files hold."""
 
 import json
+import math
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import TemplateError
 
-from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.accuracy.der import Accuracy, FileScore
+from bench.accuracy.errors import Components
+from bench.accuracy.verdict import Judgement, Verdict, unheard
 from bench.history.compare import stored_ratios
 from bench.latency.floor import Floor, Operations
 from bench.latency.kinds import KINDS
@@ -90,9 +93,11 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
         alone = {"der": info["der"] - info["der_increase"], "label_disagreement": 0.0, "min_cosine": 1.0}
         scored.setdefault("baseline", alone)  # of a run in which it was measured, but no benchmark of its own
     accuracy = {name: _one_file(info) for name, info in scored.items()}
+    judgements = {name: judged for name, info in scored.items() if (judged := _judgement(info)) is not None}
     findings = Findings(
         kinds={kind: Kind(latencies, floors[kind], {}, 0) for kind, latencies in kinds.items()},
         accuracy=accuracy,
+        judgements=judgements,
         sizes={name: info["size_mib"] for name, info in infos.items()},
         memory={name: info["memory_mib"] for name, info in infos.items()},
         trained={name: info["trained"] for name, info in infos.items()},
@@ -111,9 +116,6 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
     for variant in doc["variants"]:
         if variant["accuracy"]:
             variant["accuracy"] |= dict.fromkeys(("missed", "false_alarm", "confusion", "changed_chunks", "by_file"))
-            variant["accuracy"]["resolved"] = None
-            if increase := variant["accuracy"]["increase"]:
-                increase |= {"low": None, "high": None}
     return finished(doc, [])
 
 
@@ -140,6 +142,19 @@ def _latency(benchmark: Mapping[str, Any], to_baseline: Ratio | None, floor: flo
 def _operations(found: Mapping[str, float] | float) -> Operations:
     """By type; early runs stored those in float32 only, as a number."""
     return Operations(**found) if isinstance(found, Mapping) else Operations(found)
+
+
+def _judgement(info: Mapping[str, Any]) -> Judgement | None:
+    """As stored; early runs stored a difference alone."""
+    if found := info.get("der_judgement"):
+        low, high = (side * math.inf if found[key] is None else found[key] for side, key in ((-1, "low"), (1, "high")))
+        if found["verdict"] not in get_args(Verdict):
+            raise ValueError(f"verdict {found['verdict']!r}")
+        return Judgement(
+            found["verdict"], found["points"], low, high, True, bool(found["identical"]), heard=found["heard"]
+        )
+    increase = info.get("der_increase")
+    return None if increase is None or info.get("variant") in (None, "baseline", TWIN) else unheard(increase, 1)
 
 
 def _one_file(info: Mapping[str, Any]) -> Accuracy:

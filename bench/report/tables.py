@@ -99,10 +99,12 @@ def pareto(doc: Json) -> Table:
     """Latency against accuracy, fastest first; "front": nothing measured is better in both. Then the paper's rows."""
     points_ = []
     for v, x in measured(doc, "pipeline"):
-        change = ((v["accuracy"] or {}).get("increase") or {}).get("points")
-        ratio = {"estimate": 1.0, "low": 1.0, "high": 1.0} if v["name"] == "baseline" else x["to_baseline"]
-        if change is not None and ratio is not None and v["trained"] and x["verdict"] != "control":
-            points_.append((ratio["estimate"], change, name(v), interval(ratio), points(v["accuracy"]["increase"])))
+        increase, ratio = (v["accuracy"] or {}).get("increase"), x["to_baseline"]
+        if v["name"] == "baseline" and v["accuracy"]:
+            increase = {"points": 0.0, "low": None, "high": None}
+            ratio = {"estimate": 1.0, "low": 1.0, "high": 1.0}
+        if increase and ratio is not None and v["trained"] and x["verdict"] != "control":
+            points_.append((ratio["estimate"], increase["points"], name(v), interval(ratio), points(increase)))
     front = unbeaten((estimate, change) for estimate, change, *_ in points_)
     rows = [[*cells, "yes" if (x, y) in front else ""] for x, y, *cells in sorted(points_)]
     first = TABLE_III["Baseline"]
@@ -110,7 +112,7 @@ def pareto(doc: Json) -> Table:
         [f"paper: {title}", number(row.latency / first.latency, 1, 100), f"{row.der - first.der:+.2f}", ""]
         for title, row in TABLE_III.items()
     ]
-    columns = ["variant", "pipeline, % of baseline [95 %]", "DER change, points [95 %]", "front"]
+    columns = ["variant", "pipeline, % of baseline [95 %]", "DER change, points [interval]", "front"]
     return Table("Latency and DER, fastest first, then the paper’s rows", columns, rows, frozenset({"front"}))
 
 
@@ -177,14 +179,15 @@ def accuracy(doc: Json) -> Table:
     for v in doc["variants"]:
         if (a := v["accuracy"]) is None:
             continue
-        resolved = {True: "yes", False: "not resolved", None: "–"}[a["resolved"]]
         changed = "–" if a["changed_chunks"] is None else str(a["changed_chunks"])
         shares = [number(a[key]) for key in ("der", "missed", "false_alarm", "confusion")]
-        rows.append([name(v), *shares, points(a["increase"]), number(v["tolerance"]), resolved,
-                     number(a["disagreement"]), number(a["min_cosine"], 6), changed])  # fmt: skip
-    columns = ["variant", "DER, %", "missed", "false alarm", "confusion", "increase, points [95 %]", "tolerance",
-               "resolved", "disagreement, %", "min. cosine", "changed chunks"]  # fmt: skip
-    return Table("DER and what it is made of", columns, rows, frozenset({"resolved"}))
+        rows.append([name(v), *shares, points(a["increase"]), number(v["tolerance"]), a["verdict"] or "–",
+                     number(a["heard"], 0), number(a["disagreement"]), points(a["beyond_control"]),
+                     number(a["min_cosine"], 6), changed])  # fmt: skip
+    columns = ["variant", "DER, %", "missed", "false alarm", "confusion", "increase, points [interval]", "tolerance",
+               "verdict", "heard", "disagreement, %", "beyond the control's [95 %]", "min. cosine",
+               "changed chunks"]  # fmt: skip
+    return Table("DER and what it is made of", columns, rows, frozenset({"verdict"}))
 
 
 def by_file(doc: Json) -> Table:

@@ -5,16 +5,17 @@ from typing import Any
 from rich.text import Text
 
 import variants
-from bench.accuracy.der import Accuracy, rate
+from bench.accuracy.der import Accuracy
 from bench.latency.results import TWIN, Kind
 from bench.latency.threads import Threads
 from bench.statistics import Ratio, unbeaten
 
+from .accuracy import accuracy_notes, accuracy_table, file_table
 from .claims import Claim, answer, claims
 from .comparison import compare_table
 from .findings import Findings
 from .fitted import WIDTH, Fitted, as_text
-from .format import bracketed, show_interval, show_percentile
+from .format import number, show_interval, show_percentile
 from .paper import TABLE_III
 
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
@@ -32,14 +33,13 @@ def render(findings: Findings, width: int = WIDTH) -> str:
         parts.append(stage_table(pipeline))
         if findings.accuracy:
             parts.append(pareto_table(findings))
-        parts.append(claims_table(claims(pipeline, findings.accuracy, findings.sizes, findings.trained)))
+        parts.append(claims_table(claims(pipeline, findings.evidence, findings.sizes, findings.trained)))
     for made, saved in findings.compared.items():
         columns = ["variant", "kind", "then [95 %]", "now [95 %]", "now is"]
         table = Fitted(f"Compared with the run of {made}, in % of each run's own baseline", columns, left=2)
         parts.append(compare_table(saved, findings.kinds, findings.conditions, table))
     parts += [Text(note) for note in [caption(findings), *notes(findings)]]
-    tolerances = {name: variants.get(name).tolerance for name in findings.sizes}
-    parts.append(Text("\n" + answer(pipeline, findings.accuracy, tolerances, findings.trained), style="bold"))
+    parts.append(Text("\n" + answer(pipeline, findings.judgements, findings.trained), style="bold"))
     return as_text(parts, width)
 
 
@@ -59,18 +59,18 @@ def latency_table(findings: Findings, kind: str) -> Fitted:
         accuracy = findings.accuracy.get(name)
         cells = [
             _der(accuracy, findings),
-            _number(row.der if row else None) if paper else None,
-            _number(1000 * latency.mean, 1),
-            _number(1000 * latency.std, 1),
-            _number(1000 * row.latency if row else None, 1) if paper else None,
+            number(row.der if row else None) if paper else None,
+            number(1000 * latency.mean, 1),
+            number(1000 * latency.std, 1),
+            number(1000 * row.latency if row else None, 1) if paper else None,
             show_interval(latency.to_baseline),
-            _number(100 * row.latency / TABLE_III["Baseline"].latency if row else None, 1) if paper else None,
+            number(100 * row.latency / TABLE_III["Baseline"].latency if row else None, 1) if paper else None,
             latency.verdict,
             show_interval(latency.to_parent),
-            _number(100 * row.latency / above.latency if row and above else None, 1) if paper else None,
+            number(100 * row.latency / above.latency if row and above else None, 1) if paper else None,
             latency.parent_verdict if latency.to_parent else "-",
-            _number(findings.sizes.get(name)),
-            _number(row.size if row else None) if paper else None,
+            number(findings.sizes.get(name)),
+            number(row.size if row else None) if paper else None,
         ]
         mark = "" if findings.trained.get(name, True) else " *"
         table.add_row(name + mark, *(cell for cell in cells if cell is not None))
@@ -81,42 +81,7 @@ def _der(accuracy: Accuracy | None, findings: Findings) -> str:
     """A DER in %, a dash where there is none, or that an untrained segmentation leaves nothing to measure."""
     if not findings.conditions.get("segmentation_trained", True):
         return "not measured"
-    return _number(accuracy.der if accuracy else None)
-
-
-def accuracy_table(findings: Findings) -> Fitted:
-    """DER with its components, its increase, and what DER on a few files cannot see."""
-    table = Fitted(
-        "Accuracy",
-        ["variant", "DER %", "missed", "false al.", "confusion", "increase [95 %]", "tolerance", "resolved",
-         "disagreement %", "min cosine", "changed chunks"],
-        ["changed chunks", "missed", "false al.", "confusion", "tolerance", "min cosine", "disagreement %", "resolved"],
-    )  # fmt: skip
-    baseline = findings.accuracy.get("baseline")
-    for name, accuracy in findings.accuracy.items():
-        increase = accuracy.increase_over(baseline) if baseline else None
-        tolerance = variants.get(name).tolerance
-        table.add_row(
-            name + ("" if findings.trained.get(name, True) else " *"),
-            _number(accuracy.der),
-            *(_number(accuracy.share(kind)) for kind in ("missed", "false_alarm", "confusion")),
-            "-" if increase is None else bracketed((increase.points, increase.low, increase.high), "+.2f"),
-            f"{tolerance:.2f}",
-            "-" if increase is None else "yes" if increase.resolved(tolerance) else "not resolved",
-            f"{accuracy.disagreement:.2f}",
-            f"{accuracy.cosine:.6f}",
-            str(len(accuracy.changed)),
-        )
-    return table
-
-
-def file_table(findings: Findings) -> Fitted:
-    """DER of each file, in %."""
-    files = [file.name for file in next(iter(findings.accuracy.values())).files]
-    table = Fitted("DER % by file", ["variant", *files], files[::-1])
-    for name, accuracy in findings.accuracy.items():
-        table.add_row(name, *("-" if f.der is None else f"{rate([f.der]):.2f}" for f in accuracy.files))
-    return table
+    return number(accuracy.der if accuracy else None)
 
 
 def stage_table(pipeline: Kind) -> Fitted:
@@ -129,7 +94,7 @@ def stage_table(pipeline: Kind) -> Fitted:
     for name, latency in pipeline.latencies.items():
         stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
         tails = [show_percentile(x, latency.intervals.get(p)) for p, x in latency.percentiles.items()]
-        table.add_row(name, *(_number(1000 * x, 1) for x in [*stages, sum(stages)]), *tails)
+        table.add_row(name, *(number(1000 * x, 1) for x in [*stages, sum(stages)]), *tails)
     return table
 
 
@@ -144,10 +109,10 @@ def floor_table(findings: Findings) -> Fitted:
         median = findings.kinds["model-only"].latencies[name].percentiles["p50"]
         table.add_row(
             name,
-            *(_number(count / 1e9) for count in floor.operations),
-            _number(1000 * floor.seconds, 1),
-            _number(1000 * median if median is not None else None, 1),
-            _number(median / floor.seconds if median is not None else None),
+            *(number(count / 1e9) for count in floor.operations),
+            number(1000 * floor.seconds, 1),
+            number(1000 * median if median is not None else None, 1),
+            number(median / floor.seconds if median is not None else None),
         )
     return table
 
@@ -155,13 +120,13 @@ def floor_table(findings: Findings) -> Fitted:
 def pareto_table(findings: Findings) -> Fitted:
     """Latency against accuracy, fastest first; "front": nothing measured here is better in both. Then the paper's."""
     table = Fitted("Latency x DER", ["variant", "pipeline, % of baseline [95 %]", "DER change, points", "front"])
-    baseline, points = findings.accuracy.get("baseline"), []
+    points = []
     for name, latency in findings.kinds["pipeline"].latencies.items():
-        accuracy = findings.accuracy.get(name)
-        increase = accuracy.increase_over(baseline) if accuracy and baseline else None
+        judged = findings.judgements.get(name)
+        change = judged.points if judged else 0.0 if name == "baseline" else None
         ratio = Ratio(1.0, 1.0, 1.0, 0) if name == "baseline" else latency.to_baseline
-        if increase is not None and ratio is not None and findings.trained.get(name, True) and name != TWIN:
-            points.append((ratio.estimate, increase.points, name, ratio))
+        if change is not None and ratio is not None:
+            points.append((ratio.estimate, change, name, ratio))
     front = unbeaten((estimate, change) for estimate, change, *_ in points)
     for estimate, change, name, ratio in sorted(points):
         table.add_row(name, show_interval(ratio), f"{change:+.2f}", "yes" if (estimate, change) in front else "")
@@ -217,9 +182,6 @@ def notes(findings: Findings) -> list[str]:
         if result.unquiet:
             lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
         lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]
+    lines += accuracy_notes(findings)
     lines += [f"skipped {name}: {reason}" for name, reason in findings.skipped.items()]
     return lines
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

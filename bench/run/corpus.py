@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from bench.accuracy.scoring import Part, take
+from bench.accuracy.parts import Part, take
 from bench.corpus import CorpusError, Recording
 from bench.corpus.choice import choose
 from bench.latency.subjects import Item, items
@@ -59,10 +59,10 @@ class Corpus:
             raise UserError("; ".join(self.problems))
         return found
 
-    def cut(self, part: Part) -> Cut | None:
+    def cut(self, part: Part, perturbation: int) -> Cut | None:
         """A part of a recording, cut and not kept here; None if it is damaged, which joins `problems`."""
         try:
-            return cut(part[0], self.settings, part[1])
+            return cut(part[0], self.settings, part[1], perturbation)
         except CorpusError as error:
             self._note(error)
             return None

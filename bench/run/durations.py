@@ -8,9 +8,12 @@ from contextlib import contextmanager
 LOADING, MEMORY, SCORING = 5.0, 1.0, 0.05
 
 
-def expected(models: int, scored: float, measured: float) -> float:
-    """Seconds, roughly, of a run of so many models, with `scored` seconds of audio and `measured` seconds of rounds."""
-    return LOADING + models * (MEMORY + SCORING * scored) + measured
+def expected(models: int, scored: float, budget: float, measured: float) -> float:
+    """Seconds, roughly, of a run of so many models, with `scored` seconds of audio and `measured` seconds of rounds.
+
+    budget: seconds for verdicts on what is scored, the first score of each model included.
+    """
+    return LOADING + models * MEMORY + max(models * SCORING * scored, budget if scored else 0.0) + measured
 
 
 def shown(seconds: float) -> str:

@@ -57,7 +57,7 @@ def recorded(request: pytest.FixtureRequest, variant: Variant) -> Recorded:
 
 @pytest.fixture
 def scored(request: pytest.FixtureRequest, variant: Variant) -> "Run":
-    """The run with every variant's accuracy in `scored.scores`; skips what cannot run or was not to be scored."""
+    """The run with every variant's verdict in `scored.scores`; skips what cannot run or was not to be scored."""
     run = request.config.stash[RUN]
     with without_warnings():
         run.models.load()  # by which it is known what cannot run
@@ -67,7 +67,7 @@ def scored(request: pytest.FixtureRequest, variant: Variant) -> "Run":
         pytest.fail(f"{run.scores.unjudged}; use --accuracy off", pytrace=False)
     _need(run, variant.name)
     with without_warnings():
-        _ = run.scores.accuracy
+        _ = run.scores.evidence
     return run
 
 

@@ -10,6 +10,7 @@ from bench.pipeline.staged import PRESETS, PipelineSettings
 from variants import UserError
 from variants.loading import default_segmentation
 
+ACCURACY_BUDGET = 120.0  # seconds
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
 Extent = Literal["quick", "full", "off"]
 # the preset of each pair of models, (embedding, segmentation), that thresholds were tuned for; the paper's for others
@@ -62,6 +63,12 @@ class ScoringOptions:
 
     extent: Extent
     """How much of the corpus is scored: `QUICK_SECONDS` of it, all, or nothing."""
+
+    budget: float
+    """Seconds for all of it; beyond the first score of each variant they go to verdicts."""
+
+    strict: bool
+    """Whether a test fails whose verdict is not resolved."""
 
     collar: float
     """Seconds around each boundary, in all, that DER leaves out."""
@@ -147,14 +154,23 @@ def add_options(add: Callable[..., Any]) -> None:
         default="quick",
         help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
     )
+    add(
+        "--accuracy-budget",
+        type=float,
+        default=ACCURACY_BUDGET,
+        metavar="S",
+        help="seconds for scoring; what they leave undecided is not resolved, and goes on where the next run begins "
+        f"(default: {ACCURACY_BUDGET:g})",
+    )
+    add("--accuracy-strict", action="store_true", help="fail what is not resolved, too")
     add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
 
 def parse(get: Callable[[str], Any]) -> Options:
     """Options from a look-up by name; UserError for values that make no sense, alone or together."""
-    if get("collar") < 0 or get("budget") < 0:
-        raise UserError("--collar and --budget must not be negative")
+    if min(get("collar"), get("budget"), get("accuracy_budget")) < 0:
+        raise UserError("--collar, --budget and --accuracy-budget must not be negative")
     other = get("segmentation_variant")
     if other is not None:
         other = variants.get(other, "segmentation").name
@@ -170,6 +186,6 @@ def parse(get: Callable[[str], Any]) -> Options:
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
         CorpusOptions(get("corpus"), tuple(names) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
-        ScoringOptions(get("accuracy"), get("collar"), get("skip_overlap")),
+        ScoringOptions(*map(get, ("accuracy", "accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))),
         TimingOptions(get("threads"), get("budget"), get("seed")),
     )

@@ -55,8 +55,9 @@ class Run:
     def outlook(self, kinds: int, budget: float) -> str:
         """How long so many kinds will take, each of `budget` seconds, with all that comes before them."""
         seconds = sum(part or recording.duration for recording, part in self.scores.parts)
-        about = shown(expected(len(self.models), seconds, kinds * budget))
-        scoring = f"accuracy on {shown(seconds)} of audio, " if seconds else ""
+        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, kinds * budget))
+        verdicts = f"up to {shown(self.options.scoring.budget)} of verdicts on {shown(seconds)} of audio, "
+        scoring = verdicts if seconds else ""
         rounds = f"{kinds} x {shown(budget)} of rounds"
         return f"{len(self.models)} variants: memory, {scoring}{rounds}: about {about} on a quiet machine"
 
@@ -66,7 +67,7 @@ class Run:
             with self.took.part("memory"):
                 self.timing.measure_memory()
             with self.took.part("accuracy"):
-                _ = self.scores.accuracy
+                _ = self.scores.evidence
         with self.took.part(kind):
             return self.timing.rounds(kind, name)
 
@@ -79,6 +80,8 @@ class Run:
         return Findings(
             kinds=self.timing.kinds,
             accuracy=self.scores.known,
+            judgements=self.scores.judgements,
+            evidence=self.scores.found,
             sizes=self.models.sizes,
             memory=self.timing.memory,
             trained=self.models.trained,

@@ -1,13 +1,20 @@
 """What of a run is scored, and how right each variant is there."""
 
+import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from pyannote.core import Segment
 
-from bench.accuracy import scoring
+import variants
 from bench.accuracy.der import Accuracy, Turn, turns
-from bench.accuracy.scoring import Part
+from bench.accuracy.evidence import Evidence
+from bench.accuracy.parts import Part, take
+from bench.accuracy.replicate import replicate
+from bench.accuracy.scoring import Scorer, Task
+from bench.accuracy.verdict import Judgement
+from bench.latency.results import TWIN
 from variants import UserError
 
 from .corpus import Corpus
@@ -29,6 +36,7 @@ class Scores:
         self.options, self.models, self.corpus = options, models, corpus
         self.folder, self.progress = folder, progress
         self.known: Mapping[str, Accuracy] = {}  # what was found so far
+        self.found: Evidence | None = None
 
     @property
     def wanted(self) -> bool:
@@ -52,7 +60,7 @@ class Scores:
         if not self.wanted:
             return []
         seconds = QUICK_SECONDS if self.options.extent == "quick" else None
-        return scoring.take(self.corpus.recordings, seconds, scored=True)
+        return take(self.corpus.recordings, seconds, scored=True)
 
     @property
     def references(self) -> dict[str, tuple[Turn, ...]]:
@@ -65,20 +73,62 @@ class Scores:
 
     @property
     def accuracy(self) -> Mapping[str, Accuracy]:
-        """Accuracy of every variant; empty where it is not measured."""
+        """Accuracy of every variant on the recordings as they are; empty where it is not measured."""
         if self.wanted and not self.known:
-            task = scoring.Task(
-                parts=self.parts,
-                cut=self.corpus.cut,
-                settings=self.corpus.settings,
-                segmentation=self.models.segmentation,
-                collar=self.options.collar,
-                skip_overlap=self.options.skip_overlap,
-                others=self.models.others,
-            )
             with self.corpus.cores.all():
-                known = scoring.accuracy(self.models, task, self.folder, self.progress)
+                known = self._scorer.accuracy(self.models, progress=self.progress)
             if not known["baseline"].files:
                 raise UserError("; ".join(self.corpus.problems))
             self.known = known
         return self.known
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the budget buys of verdicts on every trained variant; None where accuracy is not measured.
+
+        The budget runs from the first score on; the recordings as they are are scored whatever it is.
+        """
+        if self.found is None and self.wanted:
+            end = time.monotonic() + self.options.budget
+            _ = self.accuracy
+            with self.corpus.cores.all():
+                candidates = self.candidates
+                self.found = replicate(
+                    self._scorer, candidates, self._voices, lambda: end - time.monotonic(), self.progress
+                )
+        return self.found
+
+    @property
+    def candidates(self) -> dict[str, float]:
+        """Tolerance in points of each variant that is judged: those whose weights mean something."""
+        trained = self.models.trained
+        names = [name for name in self.models if name not in ("baseline", TWIN) and trained[name]]
+        return {name: variants.get(name).tolerance for name in names if trained["baseline"]}
+
+    def judge(self, name: str, over: str = "baseline") -> Judgement | None:
+        """The verdict on a variant by the evidence there is; None without any."""
+        if self.found is None or name not in self.candidates or not self.models.trained[over]:
+            return None
+        return self.found.judge(name, variants.get(name).tolerance, over)
+
+    @property
+    def judgements(self) -> dict[str, Judgement]:
+        """Of every judged variant, over the baseline."""
+        return {name: judged for name in self.candidates if (judged := self.judge(name)) is not None}
+
+    @property
+    def _voices(self) -> dict[str, list[str]]:
+        return {r.name: r.reference.labels() for r, _ in self.parts if r.reference is not None}
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        task = Task(
+            parts=self.parts,
+            cut=self.corpus.cut,
+            settings=self.corpus.settings,
+            segmentation=self.models.segmentation,
+            collar=self.options.collar,
+            skip_overlap=self.options.skip_overlap,
+            others=self.models.others,
+        )
+        return Scorer(self.models, task, self.folder)

@@ -9,6 +9,7 @@ from variants import Variant
 if TYPE_CHECKING:
     from .run import Run
 
+UNRESOLVED = "not_resolved"  # a test's property: the verdict for which there was too little evidence
 RUN: pytest.StashKey["Run"] = pytest.StashKey()
 
 

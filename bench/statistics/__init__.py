@@ -10,13 +10,11 @@ from .crossed import Crossed, crossed_difference
 from .paired import Paired
 from .pareto import unbeaten
 from .quantiles import percentile_interval, percentiles
-from .rates import Difference, rate_difference
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
 from .trend import drift
 
 __all__ = [
     "Crossed",
-    "Difference",
     "Paired",
     "Ratio",
     "block_bootstrap",
@@ -27,7 +25,6 @@ __all__ = [
     "paired_ratio",
     "percentile_interval",
     "percentiles",
-    "rate_difference",
     "unbeaten",
     "verdict",
 ]

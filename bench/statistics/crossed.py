@@ -91,9 +91,14 @@ def crossed_difference(
     units: tuple[Unit, Doubles, float] = ("none", np.zeros(count + 1), 0.0)
     unit, variances, degrees = units if fixed else _audio(np.split(parts, ends), scored, clusters)
     audio, both = float(variances[0]), float(variances[1:].sum()) / (count * (count - 1))
-    perturbations = max(0.0, float(rates.var(ddof=1)) / count - both)
+    if fixed:
+        own = np.array([e.sum(axis=0).var(ddof=1) for e in errors]) / total**2 / count
+        perturbations, squares = float(own.sum()), float((own**2).sum())
+    else:
+        perturbations = max(0.0, float(rates.var(ddof=1)) / count - both)
+        squares = perturbations**2
     variance = audio + perturbations
-    spread = (audio**2 / degrees if degrees else 0.0) + perturbations**2 / (count - 1)
+    spread = (audio**2 / degrees if degrees else 0.0) + squares / (count - 1)
     quantile = float(stats.t.ppf((1 + confidence) / 2, variance**2 / spread if spread else math.inf))
     low, high = (100 * (rate + side * quantile * math.sqrt(variance)) for side in (-1, 1))
     both = min(both, audio)

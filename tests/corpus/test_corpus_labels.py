@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.accuracy.der import components
+from bench.accuracy.errors import components
 from bench.corpus import CorpusError, embedded, load_corpus
 from bench.corpus.__main__ import main
 from bench.corpus.labels import merged, plain, read_rttm, read_uem

@@ -8,19 +8,9 @@ import numpy as np
 import pytest
 from pyannote.core import Annotation, Segment, Timeline
 
-from bench.accuracy.der import (
-    Accuracy,
-    Components,
-    FileScore,
-    changed_chunks,
-    components,
-    lowest_cosine,
-    rate,
-    score,
-    score_output,
-)
+from bench.accuracy.der import Accuracy, FileScore, changed_chunks, lowest_cosine, score, score_output, turns
+from bench.accuracy.errors import Components, components, rate
 from bench.pipeline.diarize import Cut, Output
-from bench.statistics import Difference
 
 NOTHING = Components(10.0, 0.0, 0.0, 0.0)
 
@@ -106,20 +96,23 @@ def output(labels: Annotation, by_chunk: list[Annotation], embeddings: np.ndarra
 
 def cut(uem: Timeline) -> Cut:
     recording = SimpleNamespace(name="a", reference=REFERENCE)
-    return Cut(recording, uem, SimpleNamespace(start=lambda i: -2.75 + 0.25 * i))  # type: ignore[arg-type]
+    return Cut(recording, uem, SimpleNamespace(start=lambda i: -2.75 + 0.25 * i), 10.0)  # type: ignore[arg-type]
 
 
 def test_score_of_a_file() -> None:
     base, mine = annotation((0, 4, "x"), (4, 10, "y")), annotation((0, 3, "x"), (3, 10, "y"))
     file = cut(UEM)
-    scored = score(file, mine, base, (0.6, 1.0), [-2.5, -2.25])
+    scored = score(file, mine, turns(base), (0.6, 1.0), [-2.5, -2.25])
+    one = Components(10, 0, 0, 1)
     assert scored == FileScore(
-        "a", Components(10, 0, 0, 1), Components(10, 0, 0, 1), 0.6, 1.0, (-2.5, -2.25), ((0, 3, "x"), (3, 10, "y"))
+        "a", one, one, 0.6, 1.0, (-2.5, -2.25), ((0, 3, "x"), (3, 10, "y")), (one,), (one,), 10.0
     )
     assert Accuracy((scored,)).changed == ["a at -2.50 s", "a at -2.25 s"]
 
     file.recording.reference = None  # type: ignore[misc]
-    assert score(file, mine, base, (0.6, 1.0), []).der is None
+    unscored = score(file, mine, None, (0.6, 1.0), [])
+    assert unscored.der is None and unscored.der_blocks == ()
+    assert unscored.disagreement == Components(10, 0, 0, 0)  # with itself
 
 
 def test_changed_chunks() -> None:
@@ -140,7 +133,7 @@ def test_score_of_an_output() -> None:
 
 def test_disagreement_ignores_collar_and_uem() -> None:
     base, mine = annotation((0, 4, "x"), (4, 10, "y")), annotation((0, 4.25, "x"), (4.25, 10, "y"))
-    scored = score(cut(Timeline([Segment(6, 8)])), mine, base, (1.0, 1.0), [], collar=1.0)
+    scored = score(cut(Timeline([Segment(6, 8)])), mine, turns(base), (1.0, 1.0), [], collar=1.0)
     assert scored.der == Components(2, 0, 0, 0)
     assert scored.disagreement == Components(10, 0, 0, 0.25)
 
@@ -170,19 +163,14 @@ def test_accuracy_without_references() -> None:
 def test_increase_pairs_files() -> None:
     base = Accuracy((file_score(Components(10, 1, 0, 0)), file_score(Components(30, 2, 0, 0)), file_score(None)))
     worse = Accuracy((file_score(Components(10, 1, 1, 1)), file_score(Components(30, 1, 1, 2)), file_score(None)))
-    increase = worse.increase_over(base)
-    assert increase is not None
-    assert increase.points == pytest.approx(10)
-    assert (increase.low, increase.high) == pytest.approx((100 * 2 / 30, 20))
-    assert base.increase_over(base) == Difference(0, 0, 0)
-    better = base.increase_over(worse)
-    assert better is not None
-    assert better.points == pytest.approx(-10)
+    assert worse.increase_over(base) == pytest.approx(10)
+    assert base.increase_over(worse) == pytest.approx(-10)
+    assert base.increase_over(base) == 0
 
 
 def test_files_must_be_the_same() -> None:
     one = Accuracy((file_score(NOTHING),))
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="other files"):
         Accuracy((file_score(NOTHING), file_score(NOTHING))).increase_over(one)
 
 

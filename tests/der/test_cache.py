@@ -13,7 +13,8 @@ from pyannote.core import Annotation, Segment, Timeline
 from torch import nn
 
 from bench.accuracy import cache
-from bench.accuracy.der import Components, FileScore
+from bench.accuracy.der import FileScore
+from bench.accuracy.errors import Components
 from bench.corpus import Recording
 from variants import build
 from variants.files import write_atomically

@@ -18,8 +18,10 @@ from pyannote.core import Annotation, Segment
 from torch import nn
 
 import variants
-from bench.accuracy.der import Accuracy, changed_chunks, components, lowest_cosine
-from bench.accuracy.scoring import Part, Task, accuracy
+from bench.accuracy.der import Accuracy, changed_chunks, lowest_cosine
+from bench.accuracy.errors import components
+from bench.accuracy.parts import Part
+from bench.accuracy.scoring import Scorer, Task
 from bench.corpus import Recording
 from bench.pipeline import diarize as diarizing
 from bench.pipeline.diarize import Cut, cut, diarize, embed, segment
@@ -28,6 +30,12 @@ from bench.pipeline.staged import PipelineSettings
 
 SETTINGS = PipelineSettings(step=0.5, tau=0.5, rho=0.3, delta=0.6)
 FRAMES = 293
+
+
+def accuracy(
+    models: dict[str, Any], wanted: Task, folder: Path, progress: Callable[[float], None] = lambda done: None
+) -> dict[str, Accuracy]:
+    return Scorer(models, wanted, folder).accuracy(models, progress=progress)
 
 
 class Pitch(nn.Module):
@@ -68,10 +76,10 @@ def models() -> dict[str, Any]:
 def task(*recordings: Recording, opened: list[str] | None = None) -> Task:
     segmentation = variants.as_segmentation_model(OracleSegmentation(5.0, FRAMES))
 
-    def read(part: Part) -> Cut:
+    def read(part: Part, perturbation: int) -> Cut:
         if opened is not None:
             opened.append(part[0].name)
-        return cut(part[0], SETTINGS, part[1])
+        return cut(part[0], SETTINGS, part[1], perturbation)
 
     return Task([(recording, None) for recording in recordings], read, SETTINGS, segmentation, 0.0, False)
 
@@ -88,7 +96,13 @@ def test_scores_are_those_of_whole_outputs(
     }
     built["best-exact"] = variants.build("shared-folded", stock)
     wanted = Task(
-        [(clip, None)], lambda part: cut(part[0], SETTINGS), SETTINGS, root, 0.0, False, {"best-exact": other}
+        [(clip, None)],
+        lambda part, p: cut(part[0], SETTINGS, part[1], p),
+        SETTINGS,
+        root,
+        0.0,
+        False,
+        {"best-exact": other},
     )
     found = accuracy(built, wanted, tmp_path)
 
@@ -106,7 +120,8 @@ def test_scores_are_those_of_whole_outputs(
         (score,) = found[name].files
         mine, base, above = (outputs[n] for n in (name, "baseline", parent))
         assert score.der == components(clip.reference, mine.labels, None, 0.0, False)
-        assert score.disagreement == components(base.labels, mine.labels, None, 0.0, False)
+        said = components(base.labels, mine.labels, None, 0.0, False)  # of turns rounded to a millisecond
+        assert score.disagreement.error == pytest.approx(said.error, abs=1e-3 * len(mine.labels))
         assert score.cosine == pytest.approx(lowest_cosine(mine.embeddings, base.embeddings), abs=1e-6)
         assert score.parent_cosine == pytest.approx(lowest_cosine(mine.embeddings, above.embeddings), abs=1e-6)
         assert list(score.changed) == changed_chunks(file, 0, mine.by_chunk, above.by_chunk)
@@ -171,9 +186,11 @@ def test_damaged_files_are_left_out(
 ) -> None:
     good, bad = made("good", 12.0), made("bad", 12.0)
     given = task(bad, good)
-    found = accuracy(models, replace(given, cut=lambda part: None if part[0] is bad else given.cut(part)), tmp_path)
+    found = accuracy(
+        models, replace(given, cut=lambda part, p: None if part[0] is bad else given.cut(part, p)), tmp_path
+    )
     assert [[file.name for file in made.files] for made in found.values()] == [["good"]] * 3
-    assert accuracy(models, replace(given, cut=lambda part: None), tmp_path / "none")["baseline"] == Accuracy(())
+    assert accuracy(models, replace(given, cut=lambda part, p: None), tmp_path / "none")["baseline"] == Accuracy(())
 
 
 def test_one_file_at_a_time_is_in_memory(
@@ -183,10 +200,10 @@ def test_one_file_at_a_time_is_in_memory(
     seen: list[int] = []
     given = task(*(made(name, 12.0) for name in "abc"))
 
-    def read(part: Part) -> Cut | None:
+    def read(part: Part, perturbation: int) -> Cut | None:
         gc.collect()
         seen.append(1 + sum(waveforms() is not None for waveforms in alive))
-        file = given.cut(part)
+        file = given.cut(part, perturbation)
         assert file is not None
         alive.append(weakref.ref(file.waveforms))
         return file

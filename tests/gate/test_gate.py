@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.accuracy.der import Accuracy, FileScore
+from bench.accuracy.errors import Components
+from bench.accuracy.evidence import Evidence
 from bench.gate import gate as gate_module
 from bench.gate.contamination import Usage
 from bench.gate.gate import Gate
@@ -41,7 +43,7 @@ class FakeRun:
         return CONDITIONS
 
 
-def stored(ratios: dict[str, float], **conditions: Any) -> Stored:
+def stored(ratios: dict[str, float], ders: list[float | None] | None = None, **conditions: Any) -> Stored:
     benchmarks = [
         {
             "group": "pipeline",
@@ -49,6 +51,7 @@ def stored(ratios: dict[str, float], **conditions: Any) -> Stored:
                 "variant": name,
                 "ratio_to_baseline": {"estimate": ratio, "low": 0.99 * ratio, "high": 1.01 * ratio},
                 "der": 20.0,
+                "der_by_perturbation": ders,
             },
             "stats": {"rounds": 60},
         }
@@ -128,10 +131,21 @@ def test_regressed_wins_over_inconclusive() -> None:
     assert (made.verdict, EXIT[made.verdict]) == (REGRESSED, 10)
 
 
-def accuracy(points: float) -> Accuracy:
-    """100 s of speech with so many seconds of error."""
-    nothing = Components(100.0, 0.0, 0.0, 0.0)
-    return Accuracy((FileScore("a", Components(100.0, points, 0.0, 0.0), nothing, 1.0, 1.0, ()),))
+def heard(points: float, count: int = 8, labels: str = "") -> list[Accuracy]:
+    """100 s of speech with so many seconds of error, and a little more or less under each perturbation."""
+    made = []
+    for i in range(count):
+        parts = Components(100.0, points + 0.001 * (i % 2), 0.0, 0.0)
+        file = FileScore("a", parts, parts, 1.0, 1.0, (), (), (parts,), (parts,), 100.0, labels or f"{points}")
+        made.append(Accuracy((file,)))
+    return made
+
+
+def evidence(**points: list[Accuracy]) -> Evidence:
+    return Evidence({name.replace("_", "-"): made for name, made in points.items()}, 1, {})
+
+
+BOTH = {"baseline": True, "shared-trunk": True}
 
 
 @pytest.mark.parametrize(
@@ -144,26 +158,51 @@ def accuracy(points: float) -> Accuracy:
     ],
 )
 def test_a_higher_der_fails_whatever_the_latency(base: float, mine: float, failing: list[str]) -> None:
-    made = gate(stored({"baseline": 1.0, "shared-trunk": 0.8}), names=("baseline", "shared-trunk"))
+    then = [made.der for made in heard(20.0)]
+    made = gate(stored({"baseline": 1.0, "shared-trunk": 0.8}, ders=then), names=("baseline", "shared-trunk"))
     assert made.verdict == PASS
-    found = {"baseline": accuracy(base), "shared-trunk": accuracy(mine)}
-    made.judge_accuracy(found, {"baseline": True, "shared-trunk": True})
+    made.judge_accuracy(evidence(baseline=heard(base), shared_trunk=heard(mine)), BOTH)
     assert list(dict.fromkeys(f.variant for f in made.failures)) == failing
     assert made.verdict == (REGRESSED if failing else PASS)
 
 
+def test_what_is_not_resolved_is_no_pass() -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": 0.8}), names=("baseline", "distilled"))
+    trained = {"baseline": True, "distilled": True}
+    made.judge_accuracy(evidence(baseline=heard(20.0), distilled=heard(20.0, 3)), trained)  # too few
+    assert not made.failures and (made.verdict, EXIT[made.verdict]) == (INCONCLUSIVE, 11)
+    (failure,) = [f for f in made.unresolved if "over the baseline's" in f.why]
+    assert failure.variant == "distilled" and "not resolved under 3 perturbations" in failure.why
+    assert made.facts()["unresolved"]
+
+
+def test_der_is_compared_with_the_stored_one_perturbation_by_perturbation() -> None:
+    then = [made.der for made in heard(20.0)]
+    run = stored({"baseline": 1.0, "distilled": 0.8}, ders=then)
+    trained = {"baseline": True, "distilled": True}
+    for mine, expected in [(heard(20.0), PASS), (heard(21.5), REGRESSED)]:
+        made = gate(run, names=("baseline", "distilled"))
+        made.judge_accuracy(evidence(baseline=heard(20.0), distilled=mine), trained)
+        assert made.verdict == expected, made.failures
+    one = gate(
+        stored({"baseline": 1.0, "distilled": 0.8}), names=("baseline", "distilled")
+    )  # by an older version: one DER
+    one.judge_accuracy(evidence(baseline=heard(20.0), distilled=heard(20.5)), trained)
+    assert one.verdict == INCONCLUSIVE and "its own in the stored run" in one.unresolved[-1].why
+
+
 def test_der_of_untrained_or_unscored_variants_is_left_out() -> None:
     made = gate(stored({"baseline": 1.0, "distilled": 0.8}))
-    made.judge_accuracy({"baseline": accuracy(20), "distilled": accuracy(90)}, {"baseline": True, "distilled": False})
-    assert made.verdict == PASS
-    made.judge_accuracy({}, {})
-    assert made.notes[-1] == "accuracy was not judged (--accuracy off)"
+    made.judge_accuracy(evidence(baseline=heard(20.0), distilled=heard(90.0)), {"baseline": True, "distilled": False})
+    assert made.verdict == PASS and "distilled: untrained, so that its DER was not judged" in made.notes
+    made.judge_accuracy(None, {})
+    assert made.notes[-1] == "latency only: accuracy was not judged (--accuracy off)"
 
 
 def test_accuracy_asked_for_of_no_speech_is_no_pass() -> None:
     made = gate(stored({"baseline": 1.0, "distilled": 0.8}))
-    silent = Accuracy((FileScore("a", None, Components(100.0, 0.0, 0.0, 0.0), 1.0, 1.0, ()),))
-    made.judge_accuracy({"baseline": silent, "distilled": silent}, {"baseline": True, "distilled": True})
+    silent = [Accuracy((FileScore("a", None, Components(100.0, 0.0, 0.0, 0.0), 1.0, 1.0, ()),))]
+    made.judge_accuracy(evidence(baseline=silent, distilled=silent), {"baseline": True, "distilled": True})
     assert made.verdict == REGRESSED and [(f.kind, f.variant) for f in made.failures] == [("accuracy", "baseline")]
 
 

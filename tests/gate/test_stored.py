@@ -79,7 +79,7 @@ def test_the_last_run_of_the_same_cpu_counts() -> None:
     assert found.name == "2" and found.saved["diartbench"]["threads"] == 2
     assert found.ratios[("pipeline", "distilled")].estimate == 0.8
     assert found.benchmarks == [("pipeline", "baseline"), ("pipeline", "distilled")]
-    assert found.der == {"distilled": 20.0}
+    assert found.der == {"distilled": [20.0]}
 
 
 @pytest.mark.parametrize("runs", [[], [("3", saved(machine={"cpu": "Epyc"}))], [("4", {"benchmarks": []}), ("5", [])]])

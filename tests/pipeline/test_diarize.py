@@ -17,7 +17,7 @@ from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 import variants
-from bench.accuracy.der import components
+from bench.accuracy.errors import components
 from bench.corpus import Recording
 from bench.pipeline import diarize as diarizing
 from bench.pipeline.chunks import stream_chunks

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.accuracy.der import Accuracy, Components, FileScore, Turn, turns
+from bench.accuracy.der import Accuracy, FileScore, Turn, turns
+from bench.accuracy.errors import Components
+from bench.accuracy.evidence import Evidence
+from bench.accuracy.verdict import Judgement
 from bench.latency.floor import Floor, Operations
 from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import summarize
@@ -40,7 +43,8 @@ def rounds(factor: float) -> Rounds:
 
 def scored(confusion: float, said: tuple[Turn, ...] = SAID) -> Accuracy:
     """Two files of 50 s of speech each."""
-    file = FileScore("talk", Components(50, 1, 2, confusion), Components(50, 0, 0, confusion), 0.9, 0.99, (1.25,), said)
+    der, labels = Components(50, 1, 2, confusion), Components(50, 0, 0, confusion)
+    file = FileScore("talk", der, labels, 0.9, 0.99, (1.25,), said, (der,), (labels,), 10.0)
     return Accuracy((file, replace(file, name="meeting")))
 
 
@@ -58,6 +62,8 @@ def made(**changes: Any) -> Findings:
     findings = Findings(
         kinds={"model-only": kind, "pipeline": kind},
         accuracy={"baseline": scored(5), "baseline-twin": scored(5), "distilled": scored(6, OTHER)},
+        judgements={"distilled": Judgement("worse", 2.0, 1.5, 2.5, True, heard=8, others=(1.0, 3.0))},
+        evidence=Evidence({"baseline": [scored(5)] * 9, "distilled": [scored(6, OTHER)] * 9}, 1, {}),
         sizes=dict.fromkeys(speeds, 16.62),
         memory=dict.fromkeys(speeds, 80.5),
         trained={"baseline": True, "baseline-twin": True, "distilled": False},
@@ -85,9 +91,13 @@ def test_the_document_holds_what_was_found() -> None:
     assert distilled["accuracy"]["der"] == pytest.approx(18)  # (1 + 2 + 6) of 50 s
     assert distilled["accuracy"]["increase"] == {
         "points": pytest.approx(2),
-        "low": pytest.approx(2),
-        "high": pytest.approx(2),
+        "low": pytest.approx(1.5),
+        "high": pytest.approx(2.5),
     }
+    assert distilled["accuracy"]["verdict"] == "worse" and distilled["accuracy"]["heard"] == 8
+    assert distilled["accuracy"]["increase_elsewhere"] == [1.0, 3.0]
+    # its labels differ from the baseline's in 6 of 50 s, in which the baseline's never differ
+    assert distilled["accuracy"]["beyond_control"]["points"] == pytest.approx(12)
     assert distilled["accuracy"]["by_file"] == {"talk": pytest.approx(18), "meeting": pytest.approx(18)}
     assert distilled["paper"] == {"der": 49.726088, "latency_s": 0.058739, "size_mib": 13.61}
     assert doc["answer"].startswith("None within tolerance") and not distilled["trained"]
@@ -104,7 +114,7 @@ def test_latency_and_der_stand_beside_the_papers_and_the_floor() -> None:
     doc = document(made(trained=trained), "now")
     rows = tables.pareto(doc).rows
     # 2 points for 10 % less time: neither beats the other; then the paper's 0.058739 s of 0.065127, 49.73 against 44.86
-    assert rows[0] == ["distilled", "90.0 [90.0, 90.0]", "+2.00 [+2.00, +2.00]", "yes"]
+    assert rows[0] == ["distilled", "90.0 [90.0, 90.0]", "+2.00 [+1.50, +2.50]", "yes"]
     assert rows[1][0] == "baseline" and rows[1][-1] == "yes"
     assert ["paper: knowledge distillation", "90.2", "+4.87", ""] in rows
     # 6.1 G at 200 G a second; its median round takes 61 ms
@@ -184,7 +194,8 @@ def test_a_stored_run_goes_as_far_as_it_goes() -> None:
     assert by_name(doc, "distilled-int8")["accuracy"]["increase"]["points"] == pytest.approx(16.134, abs=0.001)
     assert folded["memory_mib"] == info["memory_mib"] and len(folded["latency"]["pipeline"]["rounds_s"]) == 42
     assert doc["conditions"]["machine"]["cpu"].startswith("Intel") and "in sum only" in doc["missing"]["accuracy"]
-    assert doc["answer"].startswith("shared-folded is the fastest")
+    assert folded["accuracy"]["verdict"] == "not resolved"  # runs of that time judged by one hearing
+    assert doc["answer"].startswith("None within tolerance is distinguishable") and "Not resolved: s" in doc["answer"]
     assert doc["timeline"] is None
 
 

@@ -193,7 +193,7 @@ def test_summary_is_short_and_says_the_answer() -> None:
     assert len(lines) < 60 and lines[2].startswith("**None within tolerance")
     row = next(line for line in lines if line.startswith("| distilled"))
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
-        "distilled &#42;", "90.0 [90.0, 90.0]", "90.0 [90.0, 90.0]", "faster", "18.00", "+2.00 [+2.00, +2.00]",
+        "distilled &#42;", "90.0 [90.0, 90.0]", "90.0 [90.0, 90.0]", "faster", "18.00", "+2.00 [+1.50, +2.50]",
         "16.62", "80.5",
     ]  # fmt: skip
     assert "The gate did not run." in text and "2026-01-02 03:04 on Test CPU" in text

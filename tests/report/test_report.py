@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.accuracy.der import Accuracy, FileScore
+from bench.accuracy.errors import Components
+from bench.accuracy.evidence import Evidence
+from bench.accuracy.verdict import Judgement
 from bench.history.compare import differing_conditions, judge, stored_ratios
 from bench.latency.floor import Floor, Operations
 from bench.latency.interleave import Measurement, Rounds
@@ -22,6 +25,7 @@ from bench.statistics import Ratio
 
 NAMES = ["baseline", "baseline-twin", "distilled", "distilled-int8"]
 CONFUSION = {"baseline": 5.0, "baseline-twin": 5.0, "distilled": 6.0, "distilled-int8": 9.0}  # seconds of 50
+INT8 = Judgement("worse", 8.0, 7.0, 9.0, True, heard=8)
 SPEED = {"baseline": 1.0, "baseline-twin": 1.0, "distilled": 0.9, "distilled-int8": 0.6}
 
 
@@ -34,7 +38,8 @@ def rounds(factor: float) -> Rounds:
 
 def accuracy(confusion: float) -> Accuracy:
     """Two files of 50 s of speech each, with some confusion."""
-    file = FileScore("talk", Components(50, 1, 2, confusion), Components(50, 0, 0, confusion), 0.9, 0.99, (1.25,))
+    der, labels = Components(50, 1, 2, confusion), Components(50, 0, 0, confusion)
+    file = FileScore("talk", der, labels, 0.9, 0.99, (1.25,), (), (der,), (labels,), 10.0)
     return Accuracy((file, replace(file, name="meeting")))
 
 
@@ -51,6 +56,8 @@ def findings() -> Findings:
     return Findings(
         kinds={"model-only": kind, "pipeline": kind},
         accuracy={name: accuracy(CONFUSION[name]) for name in NAMES},
+        judgements={"distilled-int8": INT8},
+        evidence=Evidence({name: [accuracy(CONFUSION[name])] * 9 for name in NAMES}, 2, {}),
         sizes=dict.fromkeys(NAMES, 16.62),
         memory={},
         trained={name: name != "distilled" for name in NAMES},
@@ -135,7 +142,7 @@ def test_pareto_has_the_paper_in_it_and_only_the_unbeaten_on_the_front(findings:
     # 8 points for 40 % less time: neither beats the other; the untrained one has no place
     assert row(text, "Latency x DER", "distilled-int8").split()[-2:] == ["+8.00", "yes"]
     assert " distilled " not in text.split("Latency x DER")[1].split("The paper's claims")[0]
-    free = replace(findings, accuracy=findings.accuracy | {"distilled-int8": findings.accuracy["baseline"]})
+    free = replace(findings, judgements={"distilled-int8": Judgement("within tolerance", 0.0, 0.0, 0.0, True, True)})
     assert row(render(free), "Latency x DER", "baseline").split()[-1] == "+0.00"
     assert row(render(free), "Latency x DER", "distilled-int8").split()[-1] == "yes"
 
@@ -144,7 +151,7 @@ def test_accuracy_and_stages(findings: Findings) -> None:
     text = render(findings)
     int8 = row(text, "Accuracy", "distilled-int8")
     # confusion 9 of 50 s against 5 of 50 s: 8 points more, in either file
-    assert "24.00" in int8 and "+8.00 [+8.00, +8.00]" in int8 and "0.900000" in int8
+    assert "24.00" in int8 and "+8.00 [+7.00, +9.00]" in int8 and "worse" in int8 and "0.900000" in int8
     stages = row(text, "Stages of the pipeline", "baseline").split()
     assert stages[1:5] == ["12.2", "42.7", "6.1", "61.0"]  # 20, 70 and 10 % of 61 ms
     assert stages[5:] == ["61.0", "62.0", "62.0", "-", "62.0"]  # p50, p90, p95 without its interval, p99 of 24 rounds
@@ -165,7 +172,7 @@ def test_notes_and_answer(findings: Findings) -> None:
         "skipped openvino: needs openvino", "* an untrained student", "pipeline: broken failed: ValueError: no",
         "2 times the process did not get quiet", "differences up to 0.0% are noise here",
         "Answer: none within tolerance is distinguishable from the baseline. Faster, but left out: "
-        "distilled (untrained), distilled-int8 (DER +8.00 points).",
+        "distilled-int8 (DER +8.00 [+7.00, +9.00] points), distilled (untrained).",
     ):  # fmt: skip
         assert expected in text
 

@@ -15,7 +15,8 @@ from pyannote.core import Annotation, Segment, Timeline
 import bench
 import variants
 from bench.__main__ import main
-from bench.accuracy.scoring import _identity, take
+from bench.accuracy.parts import take
+from bench.accuracy.scoring import _identity
 from bench.accuracy.tune import tune
 from bench.corpus import Recording
 from bench.pipeline.staged import PipelineSettings

@@ -15,13 +15,16 @@ Make = Callable[..., Options]
 
 def test_each_option_goes_to_its_subject(options: Make) -> None:
     one = "--embedding e.ckpt --segmentation-variant segmentation-onnx --trust-checkpoint --corpus talks --files a,,b "
-    other = "--accuracy full --collar 0.5 --skip-overlap --threads 2 --budget 7 --seed 3 --chunk 4 --step 1 --latency 2"
-    made = options(*(one + other).split())
+    other = "--accuracy full --accuracy-budget 9 --accuracy-strict --collar 0.5 --skip-overlap --threads 2 --budget 7 "
+    third = "--seed 3 --chunk 4 --step 1 --latency 2"
+    made = options(*(one + other + third).split())
     assert vars(made.models) == {
         "embedding": "e.ckpt", "segmentation": "bundled", "segmentation_variant": "segmentation-onnx", "trust": True
     }  # fmt: skip
     assert (made.corpus.folder, made.corpus.files) == (Path("talks"), ("a", "b"))
-    assert vars(made.scoring) == {"extent": "full", "collar": 0.5, "skip_overlap": True}
+    assert vars(made.scoring) == {
+        "extent": "full", "budget": 9, "strict": True, "collar": 0.5, "skip_overlap": True
+    }  # fmt: skip
     assert vars(made.timing) == {"threads": 2, "budget": 7, "seed": 3}
     assert (made.pipeline.duration, made.pipeline.step, made.pipeline.latency) == (4, 1, 2)
     assert options().corpus.files is None
@@ -46,8 +49,9 @@ def test_thresholds(options: Make, arguments: tuple[str, ...], expected: tuple[f
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--collar -0.1", "--collar and --budget must not be negative"),
-        ("--budget -1", "--collar and --budget must not be negative"),
+        ("--collar -0.1", "--collar, --budget and --accuracy-budget must not"),
+        ("--accuracy-budget -1", "--collar, --budget and --accuracy-budget must not"),
+        ("--budget -1", "--collar, --budget and --accuracy-budget must not"),
         ("--segmentation-variant distilled", "unknown variant 'distilled'; known are: segmentation"),
         ("--segmentation oracle --segmentation-variant segmentation-onnx", "an oracle is no model"),
         ("--step 0", "0 < step"),

@@ -111,10 +111,20 @@ def test_the_largest_unit_of_which_there_are_enough(clusters: str, seconds: tupl
 def test_of_fixed_audio_only_perturbations_vary() -> None:
     errors, scored = made(4, 3, 6, 8)
     found = crossed_difference(errors, scored, "abc", fixed=True)
-    rates = 100 * np.stack(errors).sum(axis=(0, 1)) / 180
-    interval = stats.ttest_1samp(rates, 0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx(tuple(interval))
+    sums = 100 * np.stack(errors).sum(axis=1) / 180  # (files, perturbations), independent of one another
+    variances = sums.var(axis=1, ddof=1) / 8
+    degrees = 7 * variances.sum() ** 2 / (variances**2).sum()  # Satterthwaite's
+    reach = stats.t.ppf(0.975, degrees) * math.sqrt(variances.sum())
+    assert (found.low, found.high) == pytest.approx((found.points - reach, found.points + reach))
+    assert 7 < degrees < 21
     assert (found.unit, found.audio, found.both) == ("none", 0, 0)
+
+
+def test_of_one_fixed_file_it_is_students_t() -> None:
+    errors, scored = made(4, 1, 6, 8)
+    found = crossed_difference(errors, scored, "a", fixed=True)
+    interval = stats.ttest_1samp(100 * errors[0].sum(axis=0) / scored[0].sum(), 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(interval))
 
 
 def test_one_short_block_is_no_infinite_interval() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.accuracy.der import Accuracy, FileScore
+from bench.accuracy.errors import Components
 from bench.corpus import Recording
 from bench.run.options import add_options, parse
 from bench.run.run import Run

@@ -1,15 +1,46 @@
-"""One file's errors by block of time: what the bootstrap of a DER resamples."""
+"""One file's errors: in all, and by block of time, which is what the interval of a DER resamples."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pyannote.core import Segment, Timeline
+from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 from pyannote.metrics.identification import IdentificationErrorRate
 
-from .der import Components
-
 BLOCK = 10.0  # seconds, about
+
+
+@dataclass(frozen=True)
+class Components:
+    """Seconds of scored speech, and of each kind of error."""
+
+    total: float
+    missed: float
+    false_alarm: float
+    confusion: float
+
+    @property
+    def error(self) -> float:
+        """Seconds of error of every kind."""
+        return self.missed + self.false_alarm + self.confusion
+
+
+def rate(parts: list[Components]) -> float:
+    """100 x error / total over parts; 0 where nothing was said and nothing claimed, 100 where only claimed."""
+    error, total = sum(p.error for p in parts), sum(p.total for p in parts)
+    if total == 0:
+        return 0.0 if error == 0 else 100.0
+    return 100 * error / total
+
+
+def components(
+    reference: Annotation, hypothesis: Annotation, uem: Timeline | None, collar: float, skip_overlap: bool
+) -> Components:
+    """Error components by pyannote.metrics; `collar` is its full width in seconds, centred on each boundary."""
+    metric = DiarizationErrorRate(collar=collar, skip_overlap=skip_overlap)
+    detail = metric(reference, hypothesis, uem=uem, detailed=True)
+    return Components(*(float(detail[key]) for key in ("total", "missed detection", "false alarm", "confusion")))
 
 
 def edges(duration: float) -> list[float]:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyannote.core import Annotation, Segment, Timeline
 
-from bench.accuracy.blocks import components_by_block, edges
-from bench.accuracy.der import Components, components
+from bench.accuracy.errors import Components, components, components_by_block, edges
 
 TURN = st.tuples(st.integers(-200, 7000), st.integers(10, 1500), st.sampled_from("abcd"))
 SPEECH = st.lists(TURN, max_size=12).map(

@@ -1,0 +1,76 @@
+"""What the terminal says of accuracy."""
+
+import variants
+from bench.accuracy.errors import rate
+from bench.accuracy.evidence import need
+from bench.accuracy.verdict import ALPHA
+
+from .findings import Findings
+from .fitted import Fitted
+from .format import bracketed, number, show_difference
+
+
+def accuracy_table(findings: Findings) -> Fitted:
+    """DER with its components, its increase, and what DER cannot see.
+
+    The increase is the mean over the perturbations that the verdict rests on; DER, disagreement, cosine and chunks are
+    those of the recordings as they are.
+    """
+    table = Fitted(
+        "Accuracy",
+        ["variant", "DER %", "missed", "false al.", "confusion", "increase [interval]", "tolerance", "verdict", "heard",
+         "disagreement %", "beyond the control's [95 %]", "min cosine", "changed chunks"],
+        ["beyond the control's [95 %]", "changed chunks", "missed", "false al.", "confusion", "min cosine",
+         "disagreement %", "heard"],
+    )  # fmt: skip
+    for name, accuracy in findings.accuracy.items():
+        judged, evidence = findings.judgements.get(name), findings.evidence
+        beyond = evidence.unlike(name) if evidence and judged else None
+        table.add_row(
+            name + ("" if findings.trained.get(name, True) else " *"),
+            number(accuracy.der),
+            *(number(accuracy.share(kind)) for kind in ("missed", "false_alarm", "confusion")),
+            "-" if judged is None else show_difference(judged.points, judged.low, judged.high),
+            f"{variants.get(name).tolerance:.2f}",
+            "-" if judged is None else "same labels" if judged.identical else judged.verdict,
+            str(judged.heard if judged else len(evidence.heard.get(name, ())) if evidence else "-"),
+            f"{accuracy.disagreement:.2f}",
+            "-" if beyond is None else bracketed((beyond.points, beyond.low, beyond.high), "+.2f"),
+            f"{accuracy.cosine:.6f}",
+            str(len(accuracy.changed)),
+        )
+    return table
+
+
+def file_table(findings: Findings) -> Fitted:
+    """DER of each file, in %."""
+    files = [file.name for file in next(iter(findings.accuracy.values())).files]
+    table = Fitted("DER % by file", ["variant", *files], files[::-1])
+    for name, accuracy in findings.accuracy.items():
+        table.add_row(name, *("-" if f.der is None else f"{rate([f.der]):.2f}" for f in accuracy.files))
+    return table
+
+
+def accuracy_notes(findings: Findings) -> list[str]:
+    """What chance does to DER here, and what it would take to decide what is not resolved."""
+    evidence, lines = findings.evidence, []
+    if evidence is None or not findings.judgements:
+        return []
+    if twin := evidence.twin:
+        shown = bracketed((twin.points, twin.low, twin.high), "+.2f")
+        lines.append(
+            f"accuracy: the control, the baseline under other perturbations, differs from itself by {shown} points on "
+            f"average over {len(evidence.heard['baseline']) // 2} pairs; one pair by up to {evidence.noise:.2f}."
+        )
+    lines.append(
+        "accuracy: verdicts speak of these recordings, heard under perturbations that mean nothing; at most "
+        f"{ALPHA:.0%} of runs call something worse that is not, and as many within tolerance (docs/accuracy.md)."
+    )
+    waiting = [
+        f"{name} ({need(evidence, name, judged)})"
+        for name, judged in findings.judgements.items()
+        if judged.verdict == "not resolved"
+    ]
+    if waiting:
+        lines.append(f"accuracy: {len(waiting)} not resolved: {'; '.join(waiting)}.")
+    return lines
