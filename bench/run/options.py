@@ -144,7 +144,6 @@ def add_options(add: Callable[..., Any]) -> None:
     add(
         "--accuracy",
         choices=get_args(Extent),
-        default="quick",
         help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
     )
     add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
@@ -170,6 +169,6 @@ def parse(get: Callable[[str], Any]) -> Options:
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
         CorpusOptions(get("corpus"), tuple(names) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
-        ScoringOptions(get("accuracy"), get("collar"), get("skip_overlap")),
+        ScoringOptions(get("accuracy") or "quick", get("collar"), get("skip_overlap")),
         TimingOptions(get("threads"), get("budget"), get("seed")),
     )
