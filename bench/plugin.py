@@ -12,19 +12,19 @@ from . import hidden  # noqa: F401 - first: whether the packages below are ours
 import variants
 from variants.loading import FETCHED_SEGMENTATION
 
+from .history.git import outside_hooks
 from .history.storage import install
 from .run.options import add_options, parse
 from .run.output import COMPARED, LINES, prepare_report, show, write_report
 from .run.refusals import check_measurable, option_adder
-from .run.session import NEEDS_RUN, begin, usage_errors
-from .run.stash import RUN, UNRESOLVED
+from .run.session import begin, usage_errors
+from .run.stash import RUN, UNRESOLVED, needs
 
 pytest_plugins = ["bench.run.fixtures", "bench.gate.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("diartbench", "DIART embedding variants")
-    add = option_adder(group)
+    add = option_adder(parser)
     add_options(add)
     text = "write index.html, summary.md and results.json there"
     add("--report", dest="report_folder", type=Path, metavar="DIR", help=text)
@@ -63,13 +63,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The first benchmark of a kind measures all of it: a pytest-timeout meant for tests would end that half way."""
     if config.pluginmanager.has_plugin("timeout"):
         for item in items:
-            if NEEDS_RUN & {*getattr(item, "fixturenames", ())} and not item.get_closest_marker("timeout"):
+            if needs(item) and not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(0))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Variants for what rests on a run; a user's own tests may have a parameter of that name."""
-    if "variant" in metafunc.fixturenames and NEEDS_RUN & set(metafunc.fixturenames):
+    if "variant" in metafunc.fixturenames and needs(metafunc.definition):
         chosen = _selected(metafunc.config)
         metafunc.parametrize("variant", chosen, ids=[v.name for v in chosen])
 
@@ -95,6 +95,13 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
         output_json.setdefault("diartbench", {}).update(config.stash[RUN].conditions())
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_benchmark_generate_commit_info() -> Generator[None, Any, Any]:
+    """The commit of the folder that was measured, even inside another repository's git hook."""
+    with outside_hooks():
+        return (yield)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchmark: dict[str, Any]) -> None:
     """Remember each run that `--benchmark-compare` loads, to set ratios beside ratios."""
@@ -117,6 +124,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from .gate.plugin import GATE
 
     config = session.config
+    asked, run = config.getoption("accuracy"), config.stash.get(RUN, None)
+    if asked and run is not None and run.scores.known and run.scores.known["baseline"].der is None:
+        _fail(config, f"--accuracy {asked}: no DER was scored: collar, overlap and UEM leave no speech")
     try:
         write_report(config, config.stash[GATE].facts() if GATE in config.stash else None)
     except OSError as error:

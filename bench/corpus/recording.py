@@ -16,6 +16,8 @@ import soundfile
 from variants.arrays import Floats
 from variants.errors import UserError
 
+from .chained import is_chained
+
 if TYPE_CHECKING:
     from pyannote.core import Annotation, Timeline
 
@@ -93,6 +95,8 @@ def decode(path: Path) -> tuple[Floats, int]:
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         with soundfile.SoundFile(path) as audio:
+            if audio.format in ("OGG", "FLAC") and is_chained(path):
+                raise CorpusError(f"{path}: several streams in succession, of which only the first is read; {REWRITE}")
             yield audio
     except (OSError, RuntimeError, ValueError) as error:  # soundfile.LibsndfileError is a RuntimeError
         raise CorpusError(f"{path}: unreadable audio ({_first_line(error)})") from None

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
 
+from bench.history.git import OF_A_HOOK
 from variants.errors import UserError
 
 from . import messages
@@ -19,7 +20,6 @@ A = TypeVar("A", Hello, Opened, Block)
 CONSTRAINTS = "constraints.txt"
 SIDE = "bench/run/side.py"  # all that the worker needs of a tree
 GATE = Path(__file__).parent
-OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 # `gate` is this revision's package under a name of its own; `bench` and `variants` are those of the tree.
 START = """
 import sys, importlib.util as util

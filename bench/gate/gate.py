@@ -11,7 +11,7 @@ import bench
 import variants
 from bench.accuracy.evidence import Evidence
 from bench.accuracy.verdict import Judgement as Accurate
-from bench.latency.interleave import BLOCK, LEAD, Measurement, Rounds
+from bench.latency.interleave import BLOCK, LEAD, Interrupted, Measurement, Rounds
 from bench.latency.kinds import KINDS, KindName
 from bench.latency.results import TWIN
 from bench.report.format import show_points
@@ -22,7 +22,7 @@ from variants.errors import UserError
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
 from .messages import Block, Open
-from .session import NOW, STORED, Comparison, Judgement, Key, Recording, measure
+from .session import NOW, STORED, Comparison, Judgement, Key, Recording, Stopped, measure
 from .stored import Stored
 from .verdict import INCONCLUSIVE, REGRESSED
 from .worker import Timed
@@ -61,6 +61,7 @@ class Gate:
         self.failures: list[Failure] = []
         self.unresolved: list[Failure] = []
         self.notes: list[str] = []
+        self.stopped: KindName | None = None  # what Ctrl-C ended
         self.resources = contextlib.ExitStack()
         self._sides: dict[str, Worker] = {}
         self._timed: Timed | None = None
@@ -127,18 +128,24 @@ class Gate:
     def measure(self, kind: KindName, progress: Callable[[float], None]) -> Measurement:
         """Measure one kind until its comparisons are decided; the rounds of this revision's variants."""
         names = {"baseline", TWIN, *(name for k, name in self.benchmarks if k == kind)} & set(self.run.models)
-        recording, judgements = measure(
-            [comparison for comparison in self.comparisons if comparison.kind == kind],
-            [Key(NOW, name) for name in names],
-            lambda key, number: self._block(kind, key, number),
-            budget=self.budget,
-            judged=max(1, len(self.comparisons)),
-            seed=self.run.options.timing.seed,
-            progress=progress,
-        )
-        self.recordings[kind] = recording
+        try:
+            self.recordings[kind], judgements = measure(
+                [comparison for comparison in self.comparisons if comparison.kind == kind],
+                [Key(NOW, name) for name in names],
+                lambda key, number: self._block(kind, key, number),
+                budget=self.budget,
+                judged=max(1, len(self.comparisons)),
+                seed=self.run.options.timing.seed,
+                progress=progress,
+            )
+        except Stopped as stopped:  # what it had found is kept
+            self.recordings[kind] = stopped.recording
+            self.judgements += stopped.judgements
+            self.stopped = kind
+            self.notes.append(f"{kind}: stopped by Ctrl-C")
+            raise Interrupted(rounds_now(stopped.recording)) from None
         self.judgements += judgements
-        return rounds_now(recording)
+        return rounds_now(self.recordings[kind])
 
     def _block(self, kind: str, key: Key, number: int) -> Block:
         if self._sides:
@@ -183,7 +190,8 @@ class Gate:
     def verdict(self) -> str:
         """Regressed if anything is, else inconclusive if anything is or was never judged, else pass."""
         verdicts = [judgement.verdict for judgement in self.judgements] + [REGRESSED for _ in self.failures]
-        verdicts += [INCONCLUSIVE for _ in [*self.comparisons[len(self.judgements) :], *self.unresolved]]
+        open_ = [*self.comparisons[len(self.judgements) :], *self.unresolved, *([self.stopped] if self.stopped else [])]
+        verdicts += [INCONCLUSIVE for _ in open_]
         return next((found for found in (REGRESSED, INCONCLUSIVE) if found in verdicts), "pass")
 
     def contamination(self) -> list[str]:

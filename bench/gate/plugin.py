@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.run.refusals import check_gate, option_adder
-from bench.run.stash import RUN, variant_of
+from bench.run.stash import RUN, needs, variant_of
 from variants import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ BUDGET = 300.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add = option_adder(parser.getgroup("diartbench"))
+    add = option_adder(parser)
     add("--gate", action="store_true", help="judge each variant against the last stored run of the same CPU model")
     add("--against", metavar="REV", help="with --gate: measure this git revision beside the code as it is now")
     add(
@@ -62,7 +62,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     config = session.config
     if not config.option.gate or config.option.collectonly or hasattr(config, "workerinput"):
         return
-    if not any("recorded" in getattr(item, "fixturenames", ()) for item in session.items):
+    if not any("recorded" in needs(item) for item in session.items):
         raise pytest.UsageError("--gate: no benchmark is selected")
     try:
         gate = config.stash[GATE] = _make(session, config.stash[RUN])
@@ -85,7 +85,7 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     benchmarks = dict.fromkeys(  # pytest-repeat has each of them several times
         (kind_of(item.originalname), variant_of(item).name)
         for item in session.items
-        if isinstance(item, pytest.Function) and "recorded" in item.fixturenames
+        if isinstance(item, pytest.Function) and "recorded" in needs(item)
     )
     narrowed = bool(option.variants) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
     limits = thresholds(config.rootpath / "pyproject.toml")
@@ -102,7 +102,7 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
         add_options(parser.add_argument)
         options = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
         corpus = options["corpus"]
-        options["corpus"] = None if corpus is None else str(corpus)
+        options |= {"corpus": None if corpus is None else str(corpus), "accuracy": run.options.scoring.extent}
         gate.compare_with(option.against, options)
     return gate
 

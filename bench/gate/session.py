@@ -96,6 +96,14 @@ class Recording:
         return paired_ratio(sample, confidence) if sample else None
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with what had been measured and decided by then."""
+
+    def __init__(self, recording: Recording, judgements: list[Judgement]) -> None:
+        super().__init__()
+        self.recording, self.judgements = recording, judgements
+
+
 def measure(
     comparisons: Sequence[Comparison],
     also: Iterable[Key],
@@ -112,6 +120,7 @@ def measure(
     In each block every subject still needed takes its turn, in random order. Looks come after `rules.FIRST` blocks, at
     each doubling, and when `budget` seconds are over; `judged` comparisons of the whole run share the error.
     A comparison that is decided keeps its verdict, and what it alone needed is measured no longer.
+    Raises Stopped on Ctrl-C.
     """
     order = random.Random(seed)
     open_ = list(comparisons)
@@ -130,6 +139,8 @@ def measure(
                 turns.append((measured.usage, measured.pinned))
             except BlockError as error:
                 recording.failures[key] = str(error)
+            except KeyboardInterrupt:
+                raise Stopped(recording, list(done.values())) from None
         if found := causes(turns):
             recording.causes[recording.count] = found
         recording.count += 1

@@ -151,7 +151,6 @@ def add_options(add: Callable[..., Any]) -> None:
     add(
         "--accuracy",
         choices=get_args(Extent),
-        default="quick",
         help=f"score {QUICK_SECONDS:g} s of audio, all of it, or none (default: quick)",
     )
     add(
@@ -186,6 +185,8 @@ def parse(get: Callable[[str], Any]) -> Options:
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
         CorpusOptions(get("corpus"), tuple(names) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
-        ScoringOptions(*map(get, ("accuracy", "accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))),
+        ScoringOptions(
+            get("accuracy") or "quick", *map(get, ("accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))
+        ),
         TimingOptions(get("threads"), get("budget"), get("seed")),
     )

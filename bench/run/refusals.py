@@ -13,18 +13,38 @@ from variants.files import check_writable
 BENCHMARK = ("benchmark", "pytest_benchmark", "pytest-benchmark")  # names by which others block it
 
 
-def option_adder(group: pytest.OptionGroup) -> Callable[..., None]:
-    """`group.addoption`, which names an option that somebody else has taken in one line: UsageError."""
+def option_adder(parser: pytest.Parser) -> Callable[..., None]:
+    """Adds options of ours to `parser`. Another's of the same name, before or after, is named: UsageError, one line."""
+    group = parser.getgroup("diartbench", "DIART embedding variants")
+    ours: set[str] = set()
+
+    def told(add: Callable[..., None]) -> Callable[..., None]:
+        def adding(*names: str, **attributes: Any) -> None:
+            try:
+                add(*names, **attributes)
+            except (ValueError, argparse.ArgumentError) as error:
+                taken = [name for name in ours if name in names or repr(name) in str(error)]
+                if not taken:
+                    raise
+                raise pytest.UsageError(
+                    f"{taken[0]}: a conftest.py or another plugin has an option of that name, which DiartBench needs, "
+                    "too: rename theirs, or leave that plugin out by -p no:NAME"
+                ) from None
+
+        return adding
 
     def add(name: str, **attributes: Any) -> None:
-        try:
-            group.addoption(name, **attributes)
-        except (ValueError, argparse.ArgumentError):
-            raise pytest.UsageError(
-                f"{name}: a conftest.py or another plugin has an option of that name, which DiartBench needs, too: "
-                "rename theirs, or leave that plugin out by -p no:NAME"
-            ) from None
+        ours.add(name)
+        told(group.addoption)(name, **attributes)
 
+    def getgroup(*arguments: Any, **named: Any) -> pytest.OptionGroup:
+        found = getgroup_before(*arguments, **named)
+        setattr(found, "addoption", told(found.addoption))  # noqa: B010 - a method
+        return found
+
+    getgroup_before = parser.getgroup
+    setattr(parser, "getgroup", getgroup)  # noqa: B010
+    setattr(parser, "addoption", told(parser.addoption))  # noqa: B010
     return add
 
 

@@ -17,19 +17,17 @@ from variants import UserError
 
 from .options import parse
 from .refusals import benchmark_session, check_measurable
-from .stash import RUN, variant_of
-
-NEEDS_RUN = {"recorded", "scored"}  # fixtures that rest on loaded models
+from .stash import RUN, needs, variant_of
 
 
 def begin(session: pytest.Session) -> None:
     """Claim the threads and load models and corpus, if any selected test rests on them; UsageError if that fails."""
     config = session.config
-    needs = NEEDS_RUN - ({"recorded"} if config.getoption("benchmark_skip", False) else set())
-    items = [item for item in session.items if isinstance(item, pytest.Function) and needs & {*item.fixturenames}]
+    skipped = {"recorded"} if config.getoption("benchmark_skip", False) else set()
+    items = [item for item in session.items if isinstance(item, pytest.Function) and needs(item) - skipped]
     if not items or config.option.collectonly:
         return
-    timed = any("recorded" in item.fixturenames for item in items)
+    timed = any("recorded" in needs(item) for item in items)
     names = dict.fromkeys(variant_of(item).name for item in items)
     shared = hasattr(config, "workerinput")  # one process of pytest-xdist
     with usage_errors(), without_warnings():
@@ -42,12 +40,12 @@ def begin(session: pytest.Session) -> None:
         run = Run(parse(config.getoption), names, _cache(config), _progress(config))
         if timed or not shared:  # another process may score
             run.prepare(timed)
-            if run.options.scoring.extent == "full" and run.scores.unjudged:
-                raise UserError(f"--accuracy full: {run.scores.unjudged}; or leave it out")
+            if config.getoption("accuracy") and run.scores.unjudged:
+                raise UserError(f"--accuracy {config.getoption('accuracy')}: {run.scores.unjudged}; or leave it out")
     config.stash[RUN] = run
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if timed and terminal is not None and terminal.verbosity >= 0 and not benchmark_session(config).disabled:
-        kinds = len({item.originalname for item in items if "recorded" in item.fixturenames})
+        kinds = len({item.originalname for item in items if "recorded" in needs(item)})
         outlook = run.outlook(kinds, config.option.gate_budget if config.option.gate else run.options.timing.budget)
         terminal.write_line(f"{outlook}{', or less once all is decided' if config.option.gate else ''}")
 

@@ -1,4 +1,4 @@
-"""What both halves of the pytest plugin look up: the session's run, which is imported late, and a test's variant."""
+"""What both halves of the pytest plugin look up: the session's run, which is imported late, and what a test needs."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 
 UNRESOLVED = "not_resolved"  # a test's property: the verdict for which there was too little evidence
 RUN: pytest.StashKey["Run"] = pytest.StashKey()
+
+
+def needs(test: pytest.Item) -> set[str]:
+    """Which fixtures that rest on a run a test uses: ours, as a user's own may be called the same."""
+    found = getattr(getattr(test, "_fixtureinfo", None), "name2fixturedefs", {})
+    ours = {"recorded", "scored"} & found.keys()
+    return {name for name in ours if found[name][-1].func.__module__ == f"{__package__}.fixtures"}
 
 
 def variant_of(item: pytest.Function) -> Variant:

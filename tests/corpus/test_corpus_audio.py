@@ -13,6 +13,7 @@ import soundfile
 
 from bench.corpus import CorpusError, load_corpus
 from bench.corpus.__main__ import main
+from bench.corpus.chained import is_chained
 from bench.corpus.simulation import read_speech
 
 Write = Callable[..., Path]
@@ -80,6 +81,10 @@ def test_an_ogg_file_without_its_end_is_as_long_as_what_is_left(tmp_path: Path) 
         ("x.flac", flac(0), "does not say how long it is"),
         ("x.flac", flac(9 * RATE), "unreadable audio after 7 of the 9 s that its header announces"),
         ("x.flac", flac(SECONDS * RATE)[:100_000], "of the 8 s that its header announces"),
+        ("x.flac", 2 * encoded("FLAC", "PCM_16"), "several streams in succession, of which only the first"),
+        ("x.ogg", 2 * encoded("OGG", "VORBIS"), "several streams in succession"),
+        ("x.ogg", encoded("OGG", "OPUS") + encoded("OGG", "VORBIS"), "several streams in succession"),
+        ("x.wav", 2 * wav(BYTES), "unreadable audio"),
         ("x.wav", wav(0), f"0.00 s of audio, shorter than one chunk of 5 s; its header ends the audio {BYTES} bytes"),
         ("x.wav", wav(0, PCM[:0]), "0.00 s of audio, shorter than one chunk of 5 s"),
         ("x.wav", wav(BYTES, rate=1), "1 Hz cannot be resampled"),  # to 2 billion samples
@@ -106,6 +111,12 @@ def test_left_out_by_name(
     assert main(["describe", str(folder)]) == 1  # no table without a line
     printed = capsys.readouterr()
     assert printed.out == "" and name in printed.err
+
+
+@pytest.mark.parametrize(("flags", "chained"), [((2, 2, 0, 0, 4, 4), False), ((2, 0, 4, 2, 0, 4), True), ((2,), False)])
+def test_streams_side_by_side_are_none_in_succession(tmp_path: Path, flags: tuple[int, ...], chained: bool) -> None:
+    (tmp_path / "x.ogg").write_bytes(b"".join(b"OggS\0" + bytes([flag]) + bytes(20) + b"\1\5OggS\2" for flag in flags))
+    assert is_chained(tmp_path / "x.ogg") is chained
 
 
 def test_a_header_of_terabytes_costs_nothing(tmp_path: Path) -> None:

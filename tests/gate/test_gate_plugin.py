@@ -7,10 +7,11 @@ from typing import Any
 
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
-from made import Made
+from made import Made, MadeTimed
 
 from bench.gate import against
 from bench.gate import gate as gate_module
+from bench.gate.messages import Block
 from variants import UserError
 from variants.fetch import path_of
 
@@ -24,7 +25,8 @@ def project(made_project: pytest.Pytester) -> pytest.Pytester:
 
 def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
     arguments = ("--variants", "distilled", "-k", "model_only", *args)
-    return project.runpytest_inprocess("--pyargs", "bench", "--gate", "--gate-budget", "1e-6", *arguments)
+    asked = ("--pyargs", "bench", "--gate", "--gate-budget", "1e-6", *arguments)
+    return project.runpytest_inprocess(*asked, no_reraise_ctrlc=True)
 
 
 @pytest.mark.parametrize(("ratio", "code", "verdict"), [(0.8, 0, "pass"), (0.7, 10, "regressed")])
@@ -39,6 +41,27 @@ def test_exit_code_table_and_json(
     gate = saved["diartbench"]["gate"]
     assert (gate["verdict"], gate["judgements"][0]["variant"]) == (verdict, "distilled")
     assert saved["benchmarks"][0]["stats"]["rounds"] == 24
+
+
+def test_ctrl_c_keeps_the_kind_that_was_being_measured(
+    project: pytest.Pytester, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: object, kind: str, name: str, number: int) -> Block:
+        if kind == "pipeline" and number == 5:
+            raise KeyboardInterrupt
+        return whole(self, kind, name, number)
+
+    whole = MadeTimed.block
+    monkeypatch.setattr(MadeTimed, "block", stopped)
+    store(0.8)
+    result = run(project, "-k", "", "--benchmark-json", "out.json")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        ["*Latency, model-only*", "*distilled*80.0*", "*Latency, pipeline*", "*distilled*80.0*",
+         "*pipeline: 15 rounds;*", "*model-only*distilled*pass*", "pipeline: stopped by Ctrl-C", "*Gate: inconclusive*"]
+    )  # fmt: skip
+    saved = json.loads((project.path / "out.json").read_text())
+    assert [benchmark["group"] for benchmark in saved["benchmarks"]] == ["model-only"]
 
 
 def test_an_imprecise_stored_run_is_inconclusive(project: pytest.Pytester, store: Store) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bench.gate.contamination import Usage
 from bench.gate.gate import rounds_now
 from bench.gate.messages import Block
-from bench.gate.session import NOW, STORED, Comparison, Judgement, Key, Recording, measure
+from bench.gate.session import NOW, STORED, Comparison, Judgement, Key, Recording, Stopped, measure
 from bench.gate.verdict import FIRST, INCONCLUSIVE, PASS, REGRESSED
 from bench.gate.worker import BlockError
 from bench.latency.results import TWIN, summarize
@@ -182,6 +182,26 @@ def test_a_side_that_fails_leaves_the_others(side: str) -> None:
     measured = rounds_now(recording)
     assert set(measured.rounds) == ({"w"} if side == NOW else {"v", "w"})
     assert measured.failures == ({"v": "ValueError: no kernel"} if side == NOW else {})
+
+
+def test_ctrl_c_hands_over_what_was_measured_and_decided() -> None:
+    slower, same = against("slower"), against("same", threshold=0.0001)
+    machine = Machine(
+        {c.mine: 1.5 if c is slower else 1.0 for c in (slower, same)} | {c.theirs: 1.0 for c in (slower, same)}
+    )
+    block = machine.block
+
+    def stopped(key: Key, number: int) -> Block:
+        if number == FIRST + 2:
+            raise KeyboardInterrupt
+        return block(key, number)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        measure([slower, same], (), stopped, budget=1e9, judged=2, clock=lambda: machine.now)
+    assert isinstance(caught.value, Stopped)
+    assert [(j.comparison, j.verdict) for j in caught.value.judgements] == [(slower, REGRESSED)]
+    kept = rounds_now(caught.value.recording).rounds
+    assert (len(kept["slower"].seconds), len(kept["same"].seconds)) == (3 * FIRST, 3 * (FIRST + 2))
 
 
 def test_if_all_fail_it_ends() -> None:

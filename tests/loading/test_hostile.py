@@ -1,5 +1,6 @@
 """Files that would run code, or fill the memory, when unpickled: here they are data, in each place of a checkpoint."""
 
+import codecs
 import contextlib
 import io
 import os
@@ -10,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
+from pyannote.audio.core.task import Problem, Resolution, Specifications
 
 from variants import UserError
 from variants.loading import inert, load, pickled
@@ -178,6 +181,71 @@ def test_strings_longer_than_the_pickle_take_no_memory(data: bytes) -> None:
 
 def test_a_memo_with_one_place_holds_one() -> None:
     assert pickled.read(io.BytesIO(b"Nr\xff\xff\xff\xff.")) is None  # place 2**32 - 1
+
+
+def test_weights_and_settings_that_agree_on_more_than_the_file_holds(write: Write, refusal: Refuse) -> None:
+    """40 GB of LSTM, each of whose matrices is one number seen 10**9 times."""
+
+    def change(whole: Content) -> None:
+        whole["hyper_parameters"]["lstm"] = dict(whole["hyper_parameters"]["lstm"], hidden_size=30_000)
+        with torch.device("meta"):
+            lstm = torch.nn.LSTM(60, 30_000, bidirectional=True, batch_first=True)
+        huge = {f"lstm.{name}": torch.zeros(1).expand(value.shape) for name, value in lstm.state_dict().items()}
+        whole.update(state_dict=whole["state_dict"] | huge)
+
+    assert "claim more numbers than it holds" in refusal("segmentation", write(change))
+
+
+@pytest.mark.parametrize("part", ["lstm", "linear"])
+def test_layers_without_weights_are_not_built(write: Write, refusal: Refuse, part: str) -> None:
+    def change(whole: Content) -> None:
+        settings = whole["hyper_parameters"]
+        settings[part] = dict(settings[part], num_layers=10**9)
+
+    assert "more layers than it has weights" in refusal("segmentation", write(change))
+
+
+def test_sets_of_classes_are_not_counted_for_ever(write: Write, refusal: Refuse) -> None:
+    def change(whole: Content) -> None:
+        whole["pyannote.audio"]["specifications"] = Specifications(
+            Problem.MONO_LABEL_CLASSIFICATION, Resolution.FRAME, 5.0, classes=["a"], powerset_max_classes=10**9
+        )
+
+    assert "claim 1000000000 classes at once" in refusal("segmentation", write(change))
+
+
+@pytest.mark.parametrize("settings", [{"dimension": 10**7}, {"mfcc": {"melkwargs": {"n_mels": 10**6}}}])
+def test_a_front_that_takes_its_memory_at_once_is_bounded(
+    checkpoint: Write, refusal: Refuse, settings: dict[str, Any]
+) -> None:
+    def change(whole: Content) -> None:
+        whole["pyannote.audio"]["architecture"].update({"class": "XVectorMFCC"})
+        whole["hyper_parameters"] = settings
+
+    assert "a size above 8192" in refusal("embedding", checkpoint(change))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_takes_for_ever_to_print_is_not_printed(write: Write, refusal: Refuse, zipped: bool) -> None:
+    """Forty levels of the same list twice, as the architecture's name and as a number's bytes."""
+
+    class Number:
+        def __reduce__(self) -> Any:
+            return np.core.multiarray.scalar, (np.dtype("f4"), Encoded())
+
+    class Encoded:
+        def __reduce__(self) -> Any:
+            return codecs.encode, (lists(40), "latin1")
+
+    path = write(lambda whole: whole["pyannote.audio"]["architecture"].update(module=lists(40)), zipped)
+    assert "names no architecture" in refusal("segmentation", path)
+    path = write(lambda whole: whole["hyper_parameters"].update(sample_rate=Number()), zipped)
+    assert "numpy scalar of an unknown type" in refusal("segmentation", path)
+
+
+@pytest.mark.parametrize("key", [10**4000, "x" * 20_000])
+def test_a_key_that_is_long_to_compare_loses_its_entry(key: Any) -> None:
+    assert pickled.read(io.BytesIO(pickle.dumps({key: 1, "a": 2}))) == {"a": 2}
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, refusal: Refuse) -> None:

@@ -1,6 +1,9 @@
 """Beside other plugins, and in projects with names of their own: it works, or one line says what is in the way."""
 
+import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import made
@@ -30,6 +33,61 @@ def test_a_taken_option_is_named(made_project: pytest.Pytester, option: str) -> 
     refused(
         made_project.runpytest_inprocess(), f"{option}: a conftest.py or another plugin has an option of that name*"
     )
+
+
+@pytest.mark.parametrize(
+    "add", ["addoption('--seed')", "getgroup('x').addoption('--seed')", "getgroup('x').addoption('--own', dest='seed')"]
+)
+def test_an_option_that_another_takes_later_is_named(pytester: pytest.Pytester, add: str) -> None:
+    pytester.makeconftest('pytest_plugins = ["bench.plugin", "other"]')
+    pytester.makepyfile(other=f"def pytest_addoption(parser): parser.{add}")
+    if "dest" in add:  # which pytest has them share
+        pytester.makepyfile("def test_shared(pytestconfig): assert pytestconfig.getoption('seed') == 0")
+        pytester.runpytest_inprocess().assert_outcomes(passed=1)
+    else:
+        refused(pytester.runpytest_inprocess(), "--seed: a conftest.py or another plugin has an option of that name*")
+
+
+def test_another_plugins_own_mistake_is_shown_as_it_is(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["bench.plugin", "other"]')
+    pytester.makepyfile(other="def pytest_addoption(parser): parser.addoption('--x'); parser.addoption('--x')")
+    result = pytester.runpytest_inprocess()
+    result.stderr.fnmatch_lines(["ValueError: *--x*"])
+    result.stderr.no_fnmatch_line("*DiartBench*")
+
+
+def test_a_git_hook_of_another_repository(made_project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "other"):
+        folder = made_project.mkdir(name) if name == "other" else made_project.path
+        for arguments in (["init", "-q", "-b", name], ["commit", "-q", "--allow-empty", "-m", name]):
+            subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=folder, check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=made_project.path, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    monkeypatch.setenv("GIT_DIR", str(made_project.path / "other/.git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(made_project.path / "other"))
+    assert run(made_project, "--benchmark-json=out.json").ret == 0
+    info = json.loads((made_project.path / "out.json").read_text())["commit_info"]
+    assert (info["id"], info["branch"]) == (commit, "here")
+    assert os.environ["GIT_DIR"].endswith("other/.git")
+
+
+def test_fixtures_of_the_users_own_may_be_called_like_ours(made_project: pytest.Pytester) -> None:
+    made_project.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture(params=["a", "b"])
+        def recorded(request):
+            return request.param
+
+        @pytest.mark.parametrize(("variant", "scored"), [("mine", 1)])
+        def test_mine(variant, scored, recorded):
+            assert (variant, scored) == ("mine", 1) and recorded in "ab"
+        """
+    )
+    made_project.runpytest_inprocess("--accuracy", "full").assert_outcomes(passed=2)
+    assert made_project.runpytest_inprocess("--gate").ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_codspeed_in_the_place_of_pytest_benchmark(made_project: pytest.Pytester) -> None:

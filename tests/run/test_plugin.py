@@ -158,7 +158,8 @@ def test_unknown_variant_lists_the_known_ones(project: pytest.Pytester) -> None:
         (("--uem", "clip/clip.rttm"), "clip.rttm, line 1: 10 fields, expected `uri channel start end`"),
         (("--corpus", "sample", "--rttm", "clip"), "--rttm and --uem need --corpus DIR"),
         (("--corpus", "bare", "--accuracy", "full"), "--accuracy full: no recording has a reference; name their RTTM"),
-        (("--corpus", "bare", "--accuracy", "quick", "--gate"), "--gate: accuracy cannot be judged, no recording has"),
+        (("--corpus", "bare", "--accuracy", "quick"), "--accuracy quick: no recording has a reference; name their"),
+        (("--corpus", "bare", "--gate"), "--gate: accuracy cannot be judged, no recording has"),
         (("--report", "conftest.py"), r"conftest\.py: File exists"),
     ],
 )
@@ -166,7 +167,8 @@ def test_bad_options_are_one_line(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], pattern: str
 ) -> None:
     monkeypatch.setattr("bench.latency.threads.apply", lambda threads: None)  # the tests' own process stays unpinned
-    arguments = ("--pyargs", "bench", "--variants", "baseline", *FAST, "--benchmark-autosave", *args)
+    fast = BUNDLED if "--gate" in args else FAST  # which turns accuracy off
+    arguments = ("--pyargs", "bench", "--variants", "baseline", *fast, "--benchmark-autosave", *args)
     one_line_error(project.runpytest_inprocess(*arguments), pattern)
     assert not list(project.path.glob(".benchmarks/**/*.json"))
 

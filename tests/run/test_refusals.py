@@ -8,6 +8,8 @@ import made
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 
+from bench.accuracy.der import Accuracy, Components, FileScore
+
 XDIST = "benchmarks are not measured by several processes at once*-n 0*"
 NOWHERE = "file/in"  # no folder can be made in a file
 
@@ -153,3 +155,22 @@ def test_compare_fail_comes_after_the_tables_and_the_gates_verdict(
     if gate:
         result.stdout.fnmatch_lines([f"*Gate: {'regressed' if code == 10 else 'pass'}*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(("asked", "code"), [((), 0), (("--accuracy", "quick"), 1), (("--accuracy", "full"), 1)])
+def test_accuracy_that_was_asked_for_and_not_scored_is_no_success(
+    made_project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], code: int
+) -> None:
+    silence = Accuracy((FileScore("a", Components(0, 0, 0, 0), Components(1, 0, 0, 0), 1.0, 1.0, ()),))
+
+    def silent(self: made.Made, *arguments: object) -> None:
+        before(self, *arguments)
+        self.scores.known = dict.fromkeys(made.SECONDS, silence)
+
+    before = made.Made.__init__
+    monkeypatch.setattr(made.Made, "__init__", silent)
+    result = made_project.runpytest_inprocess("--pyargs", "bench", "--variants", "distilled", *asked)
+    assert result.ret == code
+    result.stdout.fnmatch_lines(["*Latency, model-only*"])
+    if asked:
+        result.stdout.fnmatch_lines([f"--accuracy {asked[1]}: no DER was scored: *"])

@@ -19,7 +19,8 @@ from variants.registry import Model
 
 from . import torchfile
 from .architectures import architecture
-from .inert import Object, Strided
+from .bounds import check_claims
+from .inert import LONGEST_NAME, Object, Strided
 from .kinds import ZIP, UnreadableError, describe
 from .plain import NotPlainError, plain
 
@@ -60,6 +61,7 @@ def _read(kind: Model, data: bytes, source: str) -> nn.Module:
         settings = {key: value for key, value in settings.items() if key in known}
         specifications = _specifications(file.content["pyannote.audio"]["specifications"])
         views = _views(file.content["state_dict"])
+        check_claims(name, settings, specifications, views)
 
         def build() -> nn.Module:
             model = made(**settings)
@@ -85,11 +87,14 @@ def named_architecture(content: Any) -> tuple[str, str]:
     """Module and class that a checkpoint's content names; UnreadableError, saying what it is, if it names none."""
     try:
         named = content["pyannote.audio"]["architecture"]
-        return str(named["module"]), str(named["class"])
+        module, name = named["module"], named["class"]
+        if isinstance(module, str) and isinstance(name, str) and len(module) + len(name) < LONGEST_NAME:
+            return module, name
+        raise TypeError
     except (KeyError, TypeError, IndexError):
         said = "is not a pyannote.audio checkpoint (names no architecture)"
         if isinstance(content, Mapping) and (keys := [key for key, v in content.items() if isinstance(v, Strided)]):
-            said += f": it holds weights alone, {len(keys)} tensors such as {keys[0]!r}"
+            said += f": it holds weights alone, {len(keys)} tensors such as {str(keys[0])[:100]!r}"
         elif isinstance(content, Object):
             said += f": it holds a whole {content.name}; {TRUST}" if content.entries else f": it holds a {content.name}"
         raise UnreadableError(said) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 MAPPINGS = ("collections.OrderedDict", "collections.defaultdict")
 MOST_DIMENSIONS = 64
+LONGEST_NAME = 500
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import pickletools
 from collections.abc import Callable
 from typing import IO, Any
 
-from .inert import Name, Object, Stored, made, stored
+from .inert import LONGEST_NAME, Name, Object, Stored, made, stored
 
 MARK = object()
 # a dictionary's keys; others (nested tuples can take for ever to hash) lose their entry
 KEYS = (str, bytes, int, bool, float, type(None), Name)
-LONGEST_NAME = 500
+LONGEST_KEY = 10_000  # bits or characters; a file could compare a long one with itself a million times
 IGNORED = ("PROTO", "FRAME")
 EMPTY: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_TUPLE": tuple,
@@ -144,16 +144,14 @@ class _Machine:
     def _set(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         entries = target.entries if isinstance(target, Object) else target
-        entries.update((key, value) for key, value in zip(pairs[::2], pairs[1::2], strict=True) if type(key) in KEYS)
+        entries.update((key, value) for key, value in zip(pairs[::2], pairs[1::2], strict=True) if _is_key(key))
 
     def _global(self, argument: str) -> None:
-        self.stack.append(Name(argument.replace(" ", ".")))
+        self.stack.append(_named(*argument.split(" ", 1)))
 
     def _stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
-        if not (type(module) is type(name) is str and len(module) + len(name) < LONGEST_NAME):
-            raise ValueError("a class without a proper name")
-        self.stack.append(Name(f"{module}.{name}"))
+        self.stack.append(_named(module, name))
 
     def _reduce(self, _: Any) -> None:
         args, what = self.stack.pop(), self.stack.pop()
@@ -168,7 +166,7 @@ class _Machine:
             self.stack[-1].state = keywords
 
     def _inst(self, argument: str) -> None:
-        self.stack.append(made(Name(argument.replace(" ", ".")), tuple(self._above_mark())))
+        self.stack.append(made(_named(*argument.split(" ", 1)), tuple(self._above_mark())))
 
     def _obj(self, _: Any) -> None:
         what, *args = self._above_mark()
@@ -185,3 +183,15 @@ class _Machine:
 
     def _persid(self, argument: str) -> None:
         raise ValueError(f"a reference to {argument!r}, which is nothing stored")
+
+
+def _named(module: Any, name: Any) -> Name:
+    """The name of a class; ValueError for what is none."""
+    if not (type(module) is type(name) is str and len(module) + len(name) < LONGEST_NAME):
+        raise ValueError("a class without a proper name")
+    return Name(f"{module}.{name}")
+
+
+def _is_key(value: Any) -> bool:
+    size = len(value) if isinstance(value, (str, bytes)) else value.bit_length() if isinstance(value, int) else 0
+    return type(value) in KEYS and size <= LONGEST_KEY

@@ -59,8 +59,8 @@ def _unwrapped(thing: Object) -> Any:
 
 def _number(dtype: Any, data: Any) -> Any:
     """NumPy's scalar of that pickled dtype and bytes (which protocol 2 pickles as an encoded string)."""
-    if isinstance(data, Object) and data.name == "_codecs.encode":
-        data = str(data.args[0]).encode("latin1")
+    if isinstance(data, Object) and data.name == "_codecs.encode" and isinstance(data.args[0], str):
+        data = data.args[0].encode("latin1")
     code = dtype.args[0] if isinstance(dtype, Object) and dtype.name == "numpy.dtype" else None
     order = dtype.state[1] if code in NUMBERS and isinstance(dtype.state, tuple) else "|"
     if code not in NUMBERS or order not in ("<", ">", "|") or not isinstance(data, bytes):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -49,36 +47,47 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return read_state(path)
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except (OSError, SafetensorError, pickle.UnpicklingError, KeyError, RuntimeError) as error:
-        raise DataError(f"{path}: not a checkpoint or safetensors file ({str(error).splitlines()[0]})") from None
-    if "objective.norm.running_var" in state:  # of `EmbeddingObjective`: an affine map behind the last layer
-        scale = (state["objective.norm.running_var"] + 1e-5).rsqrt()
-        state[f"{PREFIX}embedding.weight"] = state[f"{PREFIX}embedding.weight"] * scale[:, None]
-        shifted = state[f"{PREFIX}embedding.bias"] - state["objective.norm.running_mean"]
-        state[f"{PREFIX}embedding.bias"] = shifted * scale
-    return {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+        if "objective.norm.running_var" in state:  # of `EmbeddingObjective`: an affine map behind the last layer
+            scale = (state["objective.norm.running_var"] + 1e-5).rsqrt()
+            state[f"{PREFIX}embedding.weight"] = state[f"{PREFIX}embedding.weight"] * scale[:, None]
+            shifted = state[f"{PREFIX}embedding.bias"] - state["objective.norm.running_mean"]
+            state[f"{PREFIX}embedding.bias"] = shifted * scale
+        return {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+    except Exception as error:  # safetensors and torch have many for a damaged file
+        raise DataError(f"{path}: not a checkpoint or safetensors file ({_lines(error)[0]})") from None
 
 
 def load_network(path: Path) -> nn.Module:
-    """The network whose weights a checkpoint or a safetensors file holds, float32, in evaluation mode."""
+    """The network whose weights a checkpoint or a safetensors file holds, float32, in evaluation mode.
+
+    Raises DataError, one line, for any other file.
+    """
     state = _read(path)
-    network: nn.Module = PyanNet() if any(key.startswith("lstm") for key in state) else XVectorSincNet()
-    if "sincnet.conv1d.0.weight" in state:  # a pruned one: no sinc functions any more, but a plain convolution
-        layers = [f"sincnet.conv1d.{i}" for i in range(3)] + [f"tdnns.{i}" for i in range(0, 15, 3)]
-        network = with_channels(network, [len(state[f"{layer}.weight"]) for layer in layers])
-    if any(key.startswith("tdnns") for key in state) and "tdnns.12.weight" not in state:
-        network = reduce(network)  # a student has one level less
     try:
+        network: nn.Module = PyanNet() if any(key.startswith("lstm") for key in state) else XVectorSincNet()
+        if "sincnet.conv1d.0.weight" in state:  # a pruned one: no sinc functions any more, but a plain convolution
+            layers = [f"sincnet.conv1d.{i}" for i in range(3)] + [f"tdnns.{i}" for i in range(0, 15, 3)]
+            network = with_channels(network, [len(state[f"{layer}.weight"]) for layer in layers])
+        if any(key.startswith("tdnns") for key in state) and "tdnns.12.weight" not in state:
+            network = reduce(network)  # a student has one level less
         network.load_state_dict(state)
-    except RuntimeError as error:
-        raise DataError(f"{path}: weights of another architecture ({str(error).splitlines()[-1].strip()})") from None
+    except Exception as error:  # the names and shapes are the file's
+        raise DataError(f"{path}: weights of another architecture ({_lines(error)[-1]})") from None
     return network.eval()
 
 
+def _lines(error: Exception) -> list[str]:
+    """An error's message, at least one line of it, each of bounded length."""
+    return [line.strip()[:300] for line in str(error).strip().splitlines()] or [type(error).__name__]
+
+
 def taught_by(path: Path) -> str | None:
-    """SHA-256 of the teacher's file, if `path` is a checkpoint of a student."""
-    digest = torch.load(path, map_location="cpu", weights_only=True)["state_dict"].get("objective.teacher_sha256")
-    return None if digest is None else bytes(map(int, digest.tolist())).hex()
+    """SHA-256 of the teacher's file, if `path` is a checkpoint of a student; DataError if it is no checkpoint."""
+    try:
+        digest = torch.load(path, map_location="cpu", weights_only=True)["state_dict"].get("objective.teacher_sha256")
+        return None if digest is None else bytes(map(int, digest.tolist())).hex()
+    except Exception as error:
+        raise DataError(f"{path}: not a checkpoint ({_lines(error)[0]})") from None
 
 
 def export(network: nn.Module, path: Path, teacher_sha256: str | None = None) -> None:
