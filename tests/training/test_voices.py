@@ -95,6 +95,16 @@ def test_mixtures_hold_both_voices() -> None:
     assert (ratio.abs() < 3.2)[which].all() and (ratio < -10)[~which].all() and 30 < which.sum() < 70
 
 
+def test_half_of_the_voices_have_another_envelope() -> None:
+    waveforms = voices.levelled(harmonics(200, 2000)[None]).repeat(300, 1)
+    made, mixed = voices.make_voices(waveforms, waveforms, 0.0, torch.Generator().manual_seed(0))
+    power = torch.fft.rfft(made).abs().square()
+    centres = (power * torch.arange(power.shape[1])).sum(dim=1) / power.sum(dim=1)
+    moved = (made - waveforms).abs().amax(dim=1) > 1e-3
+    assert 120 < moved.sum() < 180 and not mixed.any()
+    assert centres[~moved].std() < 1 and 1700 < centres.min() < 1850 and 2150 < centres.max() < 2400
+
+
 def heard(change: Callable[[float, float], tuple[float, float]], monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """A unit impulse train, 2 s, augmented with all draws at what `change` makes of (lowest, highest)."""
     monkeypatch.setattr(rooms, "_between", lambda rows, low, high: torch.full((len(rows), 1), change(low, high)[0]))

@@ -145,11 +145,12 @@ def load_file(path: Path) -> Segmenter:
     try:
         sizes, state, notes = read(path)
         if notes.get("kind") != KIND:
-            raise ValueError("it holds no WavLM segmentation")
+            raise KeyError
         segmenter = Segmenter.of(sizes)
         segmenter.load_state_dict(state)
     except Exception as error:  # safetensors, JSON and torch each have their own for a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        no_sizes = isinstance(error, KeyError)  # or another kind
+        reason = "it holds no WavLM" if no_sizes else (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a segmentation of this project ({reason})") from None
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return stamp(segmenter.eval(), Provenance(str(path), sha256, trained=True))
