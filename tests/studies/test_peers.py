@@ -22,6 +22,7 @@ class Diarizer:
 
     def diarize_samples(self, samples):
         assert samples.shape == (160000,) and self.logical_cores == 1
+        print("| chatter |")
         if samples[0] > 0:
             return None
         turns = [(0.0, 5.0, "X"), (5.0, 9.0, "Y")]
