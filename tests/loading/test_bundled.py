@@ -74,3 +74,52 @@ def test_damaged_bundle(bundle: Path, harm: Callable[[Path], Any], reason: str) 
         load("embedding")
     assert reason in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_an_exported_file_is_loaded_by_its_path(bundle: Path, stock: Any, segmenter: Any) -> None:
+    for kind, original in (("embedding", stock), ("segmentation", segmenter)):
+        path = bundle / f"{kind}.safetensors"
+        model, provenance = load(kind, str(path)), provenance_of(load(kind, str(path)))
+        for key, value in load(kind).state_dict().items():
+            assert torch.equal(model.state_dict()[key], value)
+        assert type(model) is type(original) and not model.training and provenance is not None
+        assert provenance.source == str(path) and provenance.trained
+        assert provenance.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "says"),
+    [
+        ("embedding", None, "no weights that `python -m variants.training export` wrote (names no architecture)"),
+        ("segmentation", None, "not a segmentation of this project (it holds no WavLM)"),
+        ("embedding", {"architecture": "os.system", "hyperparameters": "{}"}, "its architecture os.system is not one"),
+        ("embedding", {"architecture": "pyannote.audio.models.segmentation.PyanNet"}, "is a model for --segmentation"),
+        (
+            "embedding",
+            {"architecture": "pyannote.audio.models.embedding.XVectorSincNet", "hyperparameters": "{}"},
+            "export` wrote (Error(s) in loading state_dict for XVectorSincNet: Missing key(s)",
+        ),
+        ("embedding", {"architecture": "pyannote.audio.models.embedding.XVectorSincNet"}, "wrote ('hyperparameters')"),
+    ],
+)
+def test_other_safetensors_are_refused_in_one_line(
+    kind: Any, metadata: dict[str, str] | None, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"a": torch.ones(2)}, path, metadata)
+    with pytest.raises(UserError) as raised:
+        load(kind, str(path))
+    assert says in str(raised.value) and "\n" not in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_damaged_safetensors_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(b"not safe")
+    for kind in ("embedding", "segmentation"):
+        with pytest.raises(UserError, match=r"other\.safetensors: no"):
+            load(kind, str(path))  # type: ignore[arg-type]
+
+
+def test_campplus_is_no_segmentation() -> None:
+    with pytest.raises(UserError, match="--segmentation campplus: it is a model for --embedding"):
+        load("segmentation", "campplus")

@@ -11,12 +11,13 @@ import torch
 from variants.loading import load
 from variants.paper.distilled import load_student
 from variants.speech.data import read_speech
-from variants.training import distill, embedding, segmentation
+from variants.training import distill, embedding, segmentation, taught
 from variants.training.__main__ import main
 from variants.training.evaluate import chunks
 from variants.training.weights import load_network
 
 EMBEDDING = ["embedding", "--batch-seconds", "3", "--crop", "0.6", "0.9", "--dev-speakers", "2", "--average", "0.5"]
+TAUGHT = ["--teacher", "bundled", "--crops", "16", "--arcface", "0.1"]
 SEGMENTATION = [
     "segmentation",
     "--rows",
@@ -32,6 +33,7 @@ DISTILL = ["distill", "--batch-seconds", "3", "--crop", "0.9", "--dev-speakers",
 COMMON = ["--epoch-steps", "3", "--workers", "0", "--accelerator", "cpu", "--copies", "1"]
 RECIPES = {
     "embedding": (EMBEDDING, embedding.EmbeddingBatches),
+    "embedding --teacher": ([*EMBEDDING, *TAUGHT], taught.TaughtBatches),
     "segmentation": (SEGMENTATION, segmentation.SegmentationBatches),
     "distill": (DISTILL, distill.DistillationBatches),
     "distill --lambda": ([*DISTILL, "--start", "scratch", "--lambda", "10", "--keep"], distill.DistillationBatches),

@@ -13,7 +13,7 @@ from variants.registry import Model
 from variants.wavlm import PRESETS
 from variants.wavlm import weights as wavlm
 
-from .bundled import load_bundled
+from .bundled import is_exported, load_bundled, load_exported
 from .checkpoint import load_checkpoint
 from .hub import download
 
@@ -33,19 +33,22 @@ def load(kind: Model, source: str = "bundled", trust: bool = False) -> nn.Module
     source: "bundled", a path, or a Hugging Face id ("owner/name", "owner/name@revision"; the token is the usual
     login's or HF_TOKEN's); for one that `python -m variants fetch` has fetched, its file. For an embedding also
     "campplus", once it is fetched; for a segmentation also a preset of `variants.wavlm`, its encoder's weights behind a
-    "=" if there are any ("wavlm-base-plus=microsoft/wavlm-base-plus"), or a file that the recipe of WavLM wrote.
+    "=" if there are any ("wavlm-base-plus=microsoft/wavlm-base-plus"). Of what the recipes write: safetensors files.
     trust: accept any architecture and pickled object that a local file names.
     Raises UserError, one line, for a model that is gated, missing, damaged or of another kind.
     """
     if source == "bundled":
         return load_bundled(kind)
-    if kind == "embedding" and source == CAMPPLUS:
+    if source == CAMPPLUS:
+        if kind != "embedding":
+            raise UserError(f"--{kind} {source}: it is a model for --embedding")
         return load_campplus(path_of(source), KNOWN[source].sha256)
     path = Path(source).expanduser()
     if kind == "segmentation" and (preset := source.partition("="))[0] in PRESETS:
         return wavlm.load_preset(preset[0], preset[2] or None)
-    if kind == "segmentation" and path.suffix == ".safetensors" and path.exists():
-        return wavlm.load_file(path)
+    if path.suffix == ".safetensors" and path.exists():
+        other = kind == "segmentation" and not is_exported(path)
+        return wavlm.load_file(path) if other else load_exported(kind, path)
     if path.exists():
         return load_checkpoint(kind, path, source, trust)
     if source in KNOWN and path_of(source).exists():

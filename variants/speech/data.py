@@ -67,20 +67,21 @@ def _audio_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
 
 
-def read_speech(folder: Path) -> dict[str, list[Clip]]:
-    """Utterances of each speaker below `folder`.
+def read_speech(*folders: Path) -> dict[str, list[Clip]]:
+    """Utterances of each speaker below `folders`; one of the same name in several is the same.
 
     The speaker is the start of a LibriSpeech file name (`103-1240-0000.flac`), wherever it lies, else the
-    name of the first folder below `folder`, else the file name up to its first `-`.
+    name of the first folder below that given, else the file name up to its first `-`.
     """
     speech: dict[str, list[Clip]] = defaultdict(list)
-    for path in _audio_files(folder):
-        parts = path.relative_to(folder).parts
-        librispeech = re.fullmatch(r"(\d+)-\d+-\d+", path.stem)
-        speaker = librispeech[1] if librispeech else parts[0] if len(parts) > 1 else path.stem.split("-")[0]
-        speech[speaker].append(Clip(path))
-    if not speech:
-        raise DataError(f"{folder}: no audio; expected SPEAKER/**/*.flac or files named SPEAKER-*.flac")
+    for folder in folders:
+        if not (paths := _audio_files(folder)):
+            raise DataError(f"{folder}: no audio; expected SPEAKER/**/*.flac or files named SPEAKER-*.flac")
+        for path in paths:
+            parts = path.relative_to(folder).parts
+            librispeech = re.fullmatch(r"(\d+)-\d+-\d+", path.stem)
+            speaker = librispeech[1] if librispeech else parts[0] if len(parts) > 1 else path.stem.split("-")[0]
+            speech[speaker].append(Clip(path))
     return dict(speech)
 
 

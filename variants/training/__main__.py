@@ -27,7 +27,7 @@ def _conversations(args: argparse.Namespace) -> list[data.Conversation]:
 
 def _speech(args: argparse.Namespace) -> data.Speech:
     """Single-speaker speech of all the sources given."""
-    speech = dict(data.read_speech(args.data)) if args.data else {}
+    speech = data.read_speech(*args.data or ())
     speech.update(data.single_speaker_speech(_conversations(args)))
     if not speech:
         raise data.DataError("no training data: give --data, --conversations or --protocol")
@@ -38,14 +38,18 @@ def train_embedding(args: argparse.Namespace) -> None:
     from .fit import checkpoint_to_resume, fit
 
     checkpoint_to_resume(args)  # complains before the work of preparing
+    if args.teacher:
+        from . import taught
+
+        return taught.train(_speech(args), args)
     torch.manual_seed(args.seed)
     train, held = data.hold_out(_speech(args), args.dev_speakers, args.seed)
     network = XVectorSincNet()
     source = AugmentedSpeech(train, max(args.copies, 1), SPEEDS, args.seed)
     classes = int(source.labels.max()) + 1
     objective = EmbeddingObjective(network, classes, args.margin)
-    if args.init:
-        network.load_state_dict(weights.load_network(args.init).state_dict())
+    if args.start:
+        network.load_state_dict(weights.load_network(args.start).state_dict())
     if args.copies:
         freeze_front(network)
         settings = {"recipe": "embedding", "seed": args.seed, "copies": args.copies, "speeds": SPEEDS}
@@ -63,7 +67,7 @@ def train_segmentation(args: argparse.Namespace) -> None:
     checkpoint_to_resume(args)  # complains before the work of preparing
     torch.manual_seed(args.seed)
     network, seed = segmentation.initialise(PyanNet()), args.seed
-    train, held = data.hold_out(data.read_speech(args.data), args.dev_speakers, seed)
+    train, held = data.hold_out(data.read_speech(*args.data), args.dev_speakers, seed)
     simulated = segmentation.SimulatedStretches(train, args.stretches, seed)
     real = [talk for talk in _conversations(args) if talk.name not in args.exclude]
     mixed = segmentation.RealStretches([talk for talk in real if talk.name not in args.dev], args.copies, seed)
@@ -113,7 +117,7 @@ def train_pruned(args: argparse.Namespace) -> None:
 def train_wavlm(args: argparse.Namespace) -> None:
     from . import wavlm
 
-    wavlm.train(data.read_speech(args.data) if args.data else None, _conversations(args), args)
+    wavlm.train(data.read_speech(*args.data) if args.data else None, _conversations(args), args)
 
 
 def evaluate_embedding(args: argparse.Namespace) -> None:
@@ -151,7 +155,15 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--crop", type=float, nargs=2, default=(2.0, 5.0), metavar="SECONDS")
     recipe.add_argument("--margin", type=float, default=0.2, help="of ArcFace, in radians")
     recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
-    recipe.add_argument("--init", type=Path, metavar="FILE", help="weights to start from")
+    recipe.add_argument("--start", "--init", type=Path, metavar="FILE", help="weights to start from")
+    group = recipe.add_argument_group("another embedding teaches, without labels (docs/taught.md)")
+    group.add_argument("--teacher", metavar="MODEL", help="campplus, or as pytest's --embedding (default: none)")
+    group.add_argument("--crops", type=int, default=20_000, help="of virtual voices, which it hears once (%(default)s)")
+    group.add_argument("--mixing", type=float, default=0.1, help="share of these that are two voices at once")
+    group.add_argument("--arcface", type=float, default=0.0, help="weight of a loss over speakers and their speeds")
+    group.add_argument("--dropout", type=float, default=0.1, help="of the pooled statistics")
+    group.add_argument("--dev", nargs="+", default=(), metavar="SPEAKER", help="instead of --dev-speakers drawn ones")
+    group.add_argument("--free-front", action="store_true", help="train the sinc filters, too")
 
     recipe = command("segmentation", train_segmentation, "Train the segmentation.")
     _add_data(recipe)
@@ -233,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="single-speaker speech, by speaker")
+    parser.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="single-speaker speech, by speaker")
     parser.add_argument("--conversations", type=Path, metavar="DIR", help="audio files with RTTM beside them")
     parser.add_argument(
         "--protocol", metavar="NAME", help="pyannote.database protocol, e.g. AMI.SpeakerDiarization.mini"

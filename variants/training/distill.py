@@ -20,7 +20,16 @@ from variants.speech.data import Speech, hold_out
 
 from . import weights
 from .architecture import XVectorSincNet
-from .embedding import SPEEDS, WEIGHTS, AugmentedSpeech, EmbeddingBatches, features_of, pool_windows, tdnn_levels
+from .embedding import (
+    SPEEDS,
+    WEIGHTS,
+    AugmentedSpeech,
+    EmbeddingBatches,
+    Source,
+    features_of,
+    pool_windows,
+    tdnn_levels,
+)
 from .features import FeatureStore, freeze_front, stored
 from .losses import arcface_logits
 from .student import Teacher, centre_frames, cut_student, has_initial_front, new_student
@@ -41,9 +50,7 @@ class DistillationBatches(EmbeddingBatches):
     overlapping now and then, before DIART's penalty of overlap turns them into weights.
     """
 
-    def __init__(
-        self, source: FeatureStore | AugmentedSpeech, steps: int, seconds: float, crop: float, seed: int, weighted: bool
-    ) -> None:
+    def __init__(self, source: Source, steps: int, seconds: float, crop: float, seed: int, weighted: bool) -> None:
         super().__init__(source, steps, seconds, (crop, crop), seed)
         self.weighted = weighted
 

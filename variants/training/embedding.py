@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from .features import CHANNELS, FeatureStore
 from .losses import arcface_logits, contrastive_loss
 
 SPEEDS = (0.8, 0.9, 1.0, 1.1, 1.2)  # each is a further class: another pitch and vocal tract
-SPEAKERS = 24  # most classes in a batch, so that each comes several times
 WEIGHTS = 100  # steps of the weights over a row, whatever its length
 
 
@@ -42,6 +42,21 @@ def change_speed(waveform: Floats, speed: float) -> Floats:
     if speed == 1.0:
         return waveform
     return np.asarray(resample_poly(waveform, 100, round(100 * speed)), np.float32)
+
+
+class Source(Protocol):
+    """Signals to cut crops from: waveforms, or features at another rate (per second)."""
+
+    rate: float
+
+    @property
+    def labels(self) -> Integers:
+        """The class of each signal."""
+
+    def __len__(self) -> int: ...
+
+    def crop(self, rng: np.random.Generator, item: int, length: int) -> Floats:
+        """A random stretch of a signal, (length, channels)."""
 
 
 class AugmentedSpeech(Dataset[tuple[Floats, Integers]]):
@@ -84,12 +99,14 @@ class EmbeddingBatches(Dataset[dict[str, Tensor]]):
     them. Most hold two speakers one after the other at different levels, the others one speaker with two
     windows: in a diarization pipeline, too, the network sees a whole chunk and pools the frames of each
     speaker. A weaker voice is mixed into some rows; of stored features some lose a band of filters. The
-    source is a `FeatureStore` (mixing adds powers) or `AugmentedSpeech` (mixing adds waveforms).
+    source is a `FeatureStore` (mixing adds powers), or of waveforms (mixing adds them).
     """
+
+    speakers = 24  # most classes in a batch, so that each comes several times
 
     def __init__(
         self,
-        source: FeatureStore | AugmentedSpeech,
+        source: Source,
         steps: int,
         seconds: float,
         crop: tuple[float, float],
@@ -137,7 +154,7 @@ class EmbeddingBatches(Dataset[dict[str, Tensor]]):
         shortest, longest = self.crop
         crop = rng.uniform(shortest, shortest + (longest - shortest) * min(0.3 + step / self.steps, 1))
         rows, length = max(round(self.seconds / crop), 2), int(crop * self.source.rate)
-        speakers = rng.choice(len(self.by_class), min(SPEAKERS, len(self.by_class)), replace=False)
+        speakers = rng.choice(len(self.by_class), min(self.speakers, len(self.by_class)), replace=False)
         signals, labels, weights = zip(*(self._row(rng, speakers, length) for _ in range(rows)), strict=True)
         return {
             "signal": torch.from_numpy(np.stack(signals).astype(np.float32)).transpose(1, 2),

@@ -35,6 +35,11 @@ def contrastive_loss(cosines: Tensor, labels: Tensor, scale: float) -> Tensor:
     return -((found * same).sum(dim=1)[paired] / same.sum(dim=1)[paired]).sum() / paired.sum().clamp_min(1)
 
 
+def relational_loss(embeddings: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared difference of all cosines within a batch of unit vectors (batch, dim). Park et al., CVPR 2019."""
+    return torch.square(embeddings @ embeddings.T - targets @ targets.T).mean()
+
+
 def permutation_invariant_bce(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Binary cross-entropy under the best assignment of targets to outputs, averaged over the batch.
 
