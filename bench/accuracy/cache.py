@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -67,7 +68,7 @@ def recording_digest(recording: Recording) -> str:
 def load(folder: Path, key: str) -> FileScore | None:
     """The stored score of that key; None if there is none, or if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return _file_score(json.loads((folder / f"{key}.json").read_bytes()))
+        return as_score(json.loads((folder / f"{key}.json").read_bytes()))
     return None
 
 
@@ -77,7 +78,8 @@ def store(folder: Path, key: str, score: FileScore) -> None:
         write_atomically(folder / f"{key}.json", json.dumps(asdict(score)))
 
 
-def _file_score(entry: dict[str, Any]) -> FileScore:
+def as_score(entry: Mapping[str, Any]) -> FileScore:
+    """From plain values; LookupError or TypeError for anything else."""
     der = entry["der"]
     blocks = {key: tuple(Components(**block) for block in entry[key]) for key in ("der_blocks", "disagreement_blocks")}
     return FileScore(

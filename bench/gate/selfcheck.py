@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
-from scipy.stats import binomtest
+from bench.statistics import share
 
 from .contamination import Usage, causes
 from .messages import Block
@@ -134,14 +134,6 @@ def table(rows: Sequence[Row]) -> str:
             share(sum(fails), len(fails)),
         ])  # fmt: skip
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def share(hits: int, count: int) -> str:
-    """hits/count in percent with its interval; "-" for none."""
-    if count == 0:
-        return "-"
-    interval = binomtest(hits, count).proportion_ci(method="exact")
-    return f"{100 * hits / count:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
 def as_json(blocks: Blocks) -> list[dict[str, Any]]:

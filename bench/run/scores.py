@@ -76,7 +76,7 @@ class Scores:
         """Accuracy of every variant on the recordings as they are; empty where it is not measured."""
         if self.wanted and not self.known:
             with self.corpus.cores.all():
-                known = self._scorer.accuracy(self.models, progress=self.progress)
+                known = self.scorer.accuracy(self.models, progress=self.progress)
             if not known["baseline"].files:
                 raise UserError("; ".join(self.corpus.problems))
             self.known = known
@@ -94,7 +94,7 @@ class Scores:
             with self.corpus.cores.all():
                 candidates = self.candidates
                 self.found = replicate(
-                    self._scorer, candidates, self._voices, lambda: end - time.monotonic(), self.progress
+                    self.scorer, candidates, self.voices, lambda: end - time.monotonic(), self.progress
                 )
         return self.found
 
@@ -117,11 +117,13 @@ class Scores:
         return {name: judged for name in self.candidates if (judged := self.judge(name)) is not None}
 
     @property
-    def _voices(self) -> dict[str, list[str]]:
+    def voices(self) -> dict[str, list[str]]:
+        """Who speaks in each scored recording, by its name."""
         return {r.name: r.reference.labels() for r, _ in self.parts if r.reference is not None}
 
     @cached_property
-    def _scorer(self) -> Scorer:
+    def scorer(self) -> Scorer:
+        """That of this run's models and parts; it keeps what it finds."""
         task = Task(
             parts=self.parts,
             cut=self.corpus.cut,

@@ -1,8 +1,8 @@
 """What the rounds support. In: seconds by interleaving block, errors by file. Out: estimates with intervals, verdicts.
 
 Pure functions on arrays. `Paired` checks what comes in; one block bootstrap (`bootstrap`), which takes the statistic as
-a function, gives the intervals of ratios (`ratio`), percentiles (`quantiles`) and differences of rates (`rates`);
-`crossed` has that of rates over replicated runs, `sequential` what repeated looks may spend.
+a function, gives the intervals of ratios (`ratio`) and percentiles (`quantiles`); `crossed` has that of error rates
+over replicated runs, `sequential` what repeated looks may spend, `shares` that of counts.
 """
 
 from .bootstrap import block_bootstrap, carlstein_length
@@ -11,6 +11,7 @@ from .paired import Paired
 from .pareto import unbeaten
 from .quantiles import percentile_interval, percentiles
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
+from .shares import share
 from .trend import drift
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "paired_ratio",
     "percentile_interval",
     "percentiles",
+    "share",
     "unbeaten",
     "verdict",
 ]

@@ -19,7 +19,8 @@ from typing import Any
 from pyannote.core import Annotation, Segment
 
 import variants
-from bench.accuracy.der import Components, Turn, components, rate
+from bench.accuracy.der import Turn
+from bench.accuracy.errors import Components, components, rate
 from bench.corpus import Recording
 from bench.latency import machine
 from bench.pipeline.diarize import STITCHED, cut

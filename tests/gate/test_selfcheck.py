@@ -25,10 +25,10 @@ from bench.gate.selfcheck import (
     from_json,
     replay,
     replays,
-    share,
     table,
 )
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
+from bench.statistics import share
 
 
 @pytest.fixture(autouse=True)
