@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,7 @@ def hear(given: argparse.Namespace) -> dict[str, Any]:
     for scale in given.damage:
         names.append(f"noise-{scale:g}")
         entry = variants.Variant(names[-1], title=f"noise of {scale:g} in the weights", tolerance=0.0, default=False)
-        entry(partial(_damaged, scale))
+        entry(lambda model, scale=scale: noisy(model, scale))
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
     run.prepare(timed=False)
     heard: dict[str, list[Accuracy]] = {name: [] for name in names}
@@ -101,10 +100,6 @@ def hear(given: argparse.Namespace) -> dict[str, Any]:
         raise UserError("selfcheck: takes two perturbations at least")
     plain = {name: [[asdict(file) for file in one.files] for one in found[:count]] for name, found in heard.items()}
     return {"heard": plain, "voices": run.scores.voices}
-
-
-def _damaged(scale: float, model: Any) -> Any:
-    return noisy(model, scale)
 
 
 def read(path: Path) -> Mapping[str, Any]:

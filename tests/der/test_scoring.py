@@ -18,7 +18,7 @@ from pyannote.core import Annotation, Segment
 from torch import nn
 
 import variants
-from bench.accuracy.der import Accuracy, changed_chunks, lowest_cosine
+from bench.accuracy.der import Accuracy, changed_chunks, disagreement, lowest_cosine
 from bench.accuracy.errors import components
 from bench.accuracy.parts import Part
 from bench.accuracy.scoring import Scorer, Task
@@ -171,6 +171,31 @@ def test_an_interrupted_run_resumes(
     opened.clear()
     accuracy(more, task(*reversed(files), opened=opened), tmp_path / "cut")  # nor does it matter what lies beside them
     assert opened == []
+
+
+def test_under_a_perturbation_a_variant_is_heard_alone(
+    made: Callable[[str, float], Recording], models: dict[str, Any], tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    for name, model in models.items():
+        model.register_forward_hook(lambda *_, name=name: heard.append(name))
+    file = made("a", 12.0)
+    scorer = Scorer(models, task(file), tmp_path)
+    (base,) = scorer.accuracy(["baseline"], 3)["baseline"].files
+    assert {*heard} == {"baseline"}
+    heard.clear()
+    (mine,) = scorer.accuracy(["distilled"], 3)["distilled"].files
+    assert {*heard} == {"distilled"}
+    assert mine.disagreement_blocks == tuple(disagreement(base.turns, mine.turns, 12.0))
+    assert sum(block.error for block in mine.der_blocks) == pytest.approx(mine.der.error)  # type: ignore[union-attr]
+    (same,) = scorer.accuracy(["baseline-twin"], 3)["baseline-twin"].files
+    assert same == base and same.seconds > 0
+    heard.clear()
+    scorer.accuracy(["baseline"], 4)
+    assert heard  # another perturbation is another score
+    heard.clear()
+    again = Scorer(models, task(file), tmp_path)
+    assert again.accuracy(["distilled"], 3)["distilled"].files == (mine,) and not heard
 
 
 def test_equal_audio_under_another_name_keeps_its_name(
