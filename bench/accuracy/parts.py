@@ -12,14 +12,15 @@ Part = tuple[Recording, float | None]  # the seconds to use of it, None for all
 def take(recordings: Sequence[Recording], seconds: float | None, scored: bool = False) -> list[Part]:
     """The first `seconds` of a corpus: recordings in order, the last one cut to fit (if 10 s or more are left).
 
-    `scored` counts what DER does: recordings with a reference come first, and only seconds within the UEM count, from
-    the first turn on where no other lies among them.
+    `scored` counts what DER does: recordings whose first `seconds` hold the most voices come first, since where few
+    speak an embedding can do little wrong; and only seconds within the UEM count, from the first turn on where no
+    other lies among them.
     """
     if seconds is None:
         return [(recording, None) for recording in recordings]
     chosen: list[Part] = []
     left = seconds
-    for recording in sorted(recordings, key=lambda r: r.reference is None) if scored else recordings:
+    for recording in sorted(recordings, key=lambda r: -_voices(r, seconds)) if scored else recordings:
         uem = recording.uem if scored else None
         length = recording.duration if uem is None else uem.duration()
         if recording.duration <= left:
@@ -28,6 +29,13 @@ def take(recordings: Sequence[Recording], seconds: float | None, scored: bool = 
             chosen.append((recording, _end(recording, left) if scored else left))
         left = max(0.0, left - length)
     return chosen
+
+
+def _voices(recording: Recording, seconds: float) -> int:
+    """Who speaks within the first seconds; fewer than none without a reference."""
+    if recording.reference is None:
+        return -1
+    return len(recording.reference.crop(Segment(0.0, seconds)).labels())
 
 
 def _end(recording: Recording, seconds: float) -> float:

@@ -86,6 +86,15 @@ def test_quick_accuracy_takes_what_has_a_reference_first() -> None:
     assert take([silent, long, short], 60) == [(silent, 60)]
 
 
+def test_quick_accuracy_takes_where_most_voices_speak_soon() -> None:
+    two, three = labelled(64, [(1, 5)]), labelled(64, [(1, 5)])
+    assert two.reference is not None and three.reference is not None
+    two.reference[Segment(6, 9)] = two.reference[Segment(62, 63)] = "ben"
+    two.reference[Segment(61, 64), "later"] = "eve"
+    three.reference[Segment(6, 9)], three.reference[Segment(8, 12)] = "ben", "eve"
+    assert take([two, three], 60, scored=True) == [(three, 60)]
+
+
 def test_score_prints_the_tables(clip: Recording, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["score", "--corpus", str(clip.path.parent), "--segmentation", "oracle"]) == 0

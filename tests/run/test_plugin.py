@@ -191,3 +191,24 @@ def test_disabled_benchmarks_run_one_chunk(project: pytest.Pytester) -> None:
     result = run(project, "--variants", "baseline", "--benchmark-disable", *FAST)
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*Latency*")
+
+
+def test_what_is_not_resolved_is_counted_and_named_and_neither_passes_nor_fails(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+def test_open(record_property):
+    record_property("not_resolved", "best: DER +0.38 [-0.41, +1.16] points")
+
+def test_closed():
+    pass
+"""
+    )
+    result = project.runpytest_inprocess("-v")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*::test_open NOT RESOLVED*",
+            "NOT RESOLVED best: DER +0.38 [[]-0.41, +1.16[]] points",
+            "*1 passed, 1 not resolved*",
+        ]
+    )
