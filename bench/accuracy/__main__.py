@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from variants.commands import command, number
+
 from . import coverage
 
 
@@ -11,11 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="command")
     covering = commands.add_parser("coverage", help="the table of docs/accuracy.md, simulated")
-    covering.add_argument("--runs", type=int, default=1000, metavar="N", help="comparisons per cell (default: 1000)")
-    covering.add_argument("--seed", type=int, default=0, metavar="N", help="of the simulation (default: 0)")
+    covering.add_argument(
+        "--runs", type=number(int, 1), default=1000, metavar="N", help="comparisons per cell (default: 1000)"
+    )
+    covering.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the simulation (default: 0)")
     given = parser.parse_args(arguments)
-    print(coverage.table(given.runs, given.seed))
-    return 0
+    return command("bench.accuracy", lambda: print(coverage.table(given.runs, given.seed)))
 
 
 if __name__ == "__main__":

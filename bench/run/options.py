@@ -11,6 +11,7 @@ from variants import UserError
 from variants.loading import default_segmentation
 
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
+LARGEST = 2**32 - 1  # of any number: no seed of NumPy's is larger, no run takes longer
 Extent = Literal["quick", "full", "off"]
 # the preset of each pair of models, (embedding, segmentation), that thresholds were tuned for; the paper's for others
 PAIRS = {
@@ -152,8 +153,9 @@ def add_options(add: Callable[..., Any]) -> None:
 
 def parse(get: Callable[[str], Any]) -> Options:
     """Options from a look-up by name; UserError for values that make no sense, alone or together."""
-    if get("collar") < 0 or get("budget") < 0:
-        raise UserError("--collar and --budget must not be negative")
+    for name in ("collar", "budget", "tau", "rho", "delta", "chunk", "step", "latency", "seed"):
+        if not 0 <= (0 if get(name) is None else get(name)) <= LARGEST:
+            raise UserError(f"--{name} {get(name):g}: must be a number from 0 to {LARGEST:.0f}")
     other = get("segmentation_variant")
     if other is not None:
         other = variants.get(other, "segmentation").name
