@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.text import Text
 
 import variants
 from variants import UserError
+from variants.commands import command, number
 from variants.files import utf8_output
 
 from .accuracy.tune import recorded_objective, tune
@@ -24,17 +24,19 @@ from .run.run import Run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    """Run one command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(required=True)
     scoring = commands.add_parser("score", help="DER of variants on a corpus (--variants, default: baseline)")
     scoring.set_defaults(run=score)
     tuning = commands.add_parser("tune", help="the best tau, rho and delta for the two models on a corpus")
     tuning.set_defaults(run=best_thresholds)
-    tuning.add_argument("--trials", type=int, default=100, metavar="N", help="settings to try (default: 100)")
-    for command in (scoring, tuning):
-        add_options(command.add_argument)
-        command.set_defaults(accuracy="full")
+    tuning.add_argument(
+        "--trials", type=number(int, 1), default=100, metavar="N", help="settings to try (default: 100)"
+    )
+    for added in (scoring, tuning):
+        add_options(added.add_argument)
+        added.set_defaults(accuracy="full")
     reporting = commands.add_parser("report", help="the report of a stored run, with older ones beside it")
     reporting.set_defaults(run=report)
     reporting.add_argument(
@@ -42,13 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     reporting.add_argument("--out", type=Path, metavar="DIR", help="write the page there (default: print the summary)")
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        given.run(given)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench", lambda: given.run(given))
 
 
 def _run(given: argparse.Namespace) -> Run:

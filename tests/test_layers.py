@@ -28,7 +28,7 @@ VARIANTS = (
     ("loading", "runtime"),
     ("campplus", "registry", "wavlm"),
     ("provenance", "pruning", "speech", "fetch"),
-    ("files",),
+    ("commands", "files"),
     ("arrays", "errors"),
 )
 MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}

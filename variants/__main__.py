@@ -2,14 +2,14 @@
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from .errors import UnavailableError, UserError
+from .commands import command, number
+from .errors import UnavailableError
 from .exporting import export_variant
 from .fetch import KNOWN, fetch, path_of
 from .files import check_writable, utf8_output
@@ -18,7 +18,7 @@ from .registry import MODELS, Variant, get, names, require
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    """Run one command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m variants", description=__doc__)
     commands = parser.add_subparsers(required=True)
     listing = commands.add_parser("list", help="all variants, what they need, and whether they run here")
@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
         exporting.add_argument(f"--{kind}", default=model, metavar="MODEL", help="as for pytest bench")
     exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
     exporting.add_argument(
-        "--der", type=float, metavar="POINTS", help="measured DER increase (default: the newest in --benchmarks)"
+        "--der",
+        type=number(float, -100),
+        metavar="POINTS",
+        help="measured DER increase (default: the newest in --benchmarks)",
     )
     exporting.add_argument(
         "--benchmarks", type=Path, default=Path(".benchmarks"), metavar="DIR", help="stored runs (default: .benchmarks)"
@@ -40,13 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     fetching.set_defaults(run=fetch_models)
     fetching.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)} (default: all)")
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        given.run(given)
-    except UserError as error:
-        print(f"variants: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("variants", lambda: given.run(given))
 
 
 def show(given: argparse.Namespace) -> None:

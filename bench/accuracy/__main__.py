@@ -17,6 +17,7 @@ import variants
 from bench.run.options import add_options, parse
 from bench.run.run import Run
 from variants import UserError
+from variants.commands import command, number
 from variants.files import check_writable, utf8_output, write_atomically
 
 from . import coverage, selfcheck
@@ -32,27 +33,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="command")
     covering = commands.add_parser("coverage", help="how often intervals hold the truth, simulated")
-    covering.add_argument("--runs", type=int, default=1000, metavar="N", help="comparisons per cell (default: 1000)")
-    covering.add_argument("--seed", type=int, default=0, metavar="N", help="of the simulation (default: 0)")
+    covering.add_argument(
+        "--runs", type=number(int, 1), default=1000, metavar="N", help="comparisons per cell (default: 1000)"
+    )
+    covering.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of the simulation (default: 0)")
     covering.set_defaults(run=lambda given: print(coverage.table(given.runs, given.seed)))
     checking = commands.add_parser("selfcheck", help="the verdict's operating curve on a corpus")
     add = checking.add_argument
     add_options(add)
-    add("--perturbations", type=int, default=200, metavar="N", help="to hear each model under (default: 200)")
-    add("--damage", type=float, nargs="+", default=DAMAGE, metavar="X", help=f"noise in weights (default: {DAMAGE})")
-    add("--replays", type=int, default=400, metavar="N", help="replayed runs per row (default: 400)")
-    add("--judged", type=int, metavar="N", help="comparisons that share the error (default: a default run's)")
+    add(
+        "--perturbations", type=number(int, 2), default=200, metavar="N", help="to hear each model under (default: 200)"
+    )
+    add(
+        "--damage",
+        type=number(float, 0),
+        nargs="+",
+        default=DAMAGE,
+        metavar="X",
+        help=f"noise in weights (default: {DAMAGE})",
+    )
+    add("--replays", type=number(int, 1), default=400, metavar="N", help="replayed runs per row (default: 400)")
+    add(
+        "--judged", type=number(int, 1), metavar="N", help="comparisons that share the error (default: a default run's)"
+    )
     add("--json", type=Path, metavar="FILE", help="write what was heard; with fewer perturbations if interrupted")
     add("--from", dest="source", type=Path, metavar="FILE", help="hear nothing: replay what --json wrote")
     checking.set_defaults(run=check)
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        given.run(given)
-    except UserError as error:
-        print(f"bench.accuracy: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.accuracy", lambda: given.run(given))
 
 
 def check(given: argparse.Namespace) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from variants.commands import command, number
 from variants.files import utf8_output
 
 from .builtin import EMBEDDED, SPLITS, embedded
@@ -19,14 +18,9 @@ from .simulation import simulate
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    """Runs one command; its exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (CorpusError, OSError) as error:
-        print(f"bench.corpus: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.corpus", lambda: options.run(options))
 
 
 def _describe(options: argparse.Namespace) -> None:
@@ -69,45 +63,34 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _number(kind: type, low: float, high: float, limit: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value: float = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not {limit}")
-        return value
-
-    parse.__name__ = "number"  # what argparse calls it in its message
-    return parse
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.corpus", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("describe", help="tables of a corpus: the embedded one, or a folder's")
-    command.add_argument("folder", nargs="?", type=Path)
-    command.add_argument("--rttm", type=Path, metavar="FILE|DIR", help="RTTM to use (default: those in the folder)")
-    command.add_argument("--uem", type=Path, metavar="FILE|DIR", help="UEM to use (default: those in the folder)")
-    command.set_defaults(run=_describe)
+    adding = commands.add_parser("describe", help="tables of a corpus: the embedded one, or a folder's")
+    adding.add_argument("folder", nargs="?", type=Path)
+    adding.add_argument("--rttm", type=Path, metavar="FILE|DIR", help="RTTM to use (default: those in the folder)")
+    adding.add_argument("--uem", type=Path, metavar="FILE|DIR", help="UEM to use (default: those in the folder)")
+    adding.set_defaults(run=_describe)
 
-    command = commands.add_parser("simulate", help="conversations from single-speaker speech")
-    command.add_argument("--speech", type=Path, required=True, help="LibriSpeech, or one folder per speaker")
-    command.add_argument("--out", type=Path, required=True, help="new or empty folder for audio and RTTM")
-    count = _number(int, 1, math.inf, "at least 1")
-    command.add_argument("--conversations", type=count, default=10, metavar="N")
-    seconds = _number(float, CHUNK, 86400, f"from {CHUNK:g} (one chunk) to 86400 seconds")
-    command.add_argument("--duration", type=seconds, default=60.0, metavar="S", help="seconds of each")
-    command.add_argument("--speakers", type=_counts, default=(2, 3, 4), metavar="2,3,4", help="numbers of speakers")
-    share = _number(float, 0, 0.5, "from 0 to 0.5")
-    command.add_argument("--overlap", type=share, default=0.1, help="share of overlapped speech aimed at")
-    command.add_argument("--seed", type=_number(int, 0, math.inf, "at least 0"), default=0, metavar="K")
-    command.add_argument("--format", choices=("flac", "wav"), default="flac")
-    command.set_defaults(run=_simulate)
+    adding = commands.add_parser("simulate", help="conversations from single-speaker speech")
+    adding.add_argument("--speech", type=Path, required=True, help="LibriSpeech, or one folder per speaker")
+    adding.add_argument("--out", type=Path, required=True, help="new or empty folder for audio and RTTM")
+    count = number(int, 1)
+    adding.add_argument("--conversations", type=count, default=10, metavar="N")
+    seconds = number(float, CHUNK, 86400, f"from {CHUNK:g} (one chunk) to 86400 seconds")
+    adding.add_argument("--duration", type=seconds, default=60.0, metavar="S", help="seconds of each")
+    adding.add_argument("--speakers", type=_counts, default=(2, 3, 4), metavar="2,3,4", help="numbers of speakers")
+    share = number(float, 0, 0.5, "from 0 to 0.5")
+    adding.add_argument("--overlap", type=share, default=0.1, help="share of overlapped speech aimed at")
+    adding.add_argument("--seed", type=number(int, 0), default=0, metavar="K")
+    adding.add_argument("--format", choices=("flac", "wav"), default="flac")
+    adding.set_defaults(run=_simulate)
 
-    command = commands.add_parser("render", help="the embedded corpus anew (needs Debian's synthesisers)")
-    command.add_argument("--out", type=Path, default=EMBEDDED, help="where dev/ and test/ shall appear")
-    command.add_argument("--seed", type=_number(int, 0, math.inf, "at least 0"), default=SEED)
-    command.set_defaults(run=_render)
+    adding = commands.add_parser("render", help="the embedded corpus anew (needs Debian's synthesisers)")
+    adding.add_argument("--out", type=Path, default=EMBEDDED, help="where dev/ and test/ shall appear")
+    adding.add_argument("--seed", type=number(int, 0), default=SEED)
+    adding.set_defaults(run=_render)
     return parser
 
 

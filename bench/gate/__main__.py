@@ -5,7 +5,6 @@ import json
 import sys
 import tempfile
 import time
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import variants
 from bench.latency.interleave import BLOCK
 from bench.latency.kinds import KINDS
 from variants import UserError
+from variants.commands import command, number
 from variants.files import check_writable, utf8_output, write_atomically
 
 from .plugin import BUDGET
@@ -26,30 +26,37 @@ UNLOADED, LOADED = "none", "a competing process"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if all went well, 1 after one line on stderr that says what did not."""
+    """Run the command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.gate", description=__doc__)
-    command = parser.add_subparsers(required=True).add_parser("selfcheck", help="print the gate's operating curve")
-    add = command.add_argument
+    commands = parser.add_subparsers(required=True)
+    add = commands.add_parser("selfcheck", help="print the gate's operating curve").add_argument
     add("--variant", default="baseline", help="the variant to measure (default: baseline)")
     add("--kind", choices=KINDS, default="model-only")
-    add("--seconds", type=float, default=420, help="recording without load (default: 420)")
-    add("--loaded-seconds", type=float, default=240, help="recording beside a competing process (default: 240)")
-    add("--live", type=int, default=20, metavar="N", help="live runs of unchanged code (default: 20)")
-    add("--live-budget", type=float, default=30, metavar="S", help="seconds that each may take (default: 30)")
-    add("--replays", type=int, default=400, metavar="N", help="replayed runs of each kind (default: 400)")
-    add("--gate-budget", type=float, default=BUDGET, metavar="S", help=f"of a replayed run (default: {BUDGET:g})")
+    add("--seconds", type=number(float, 0), default=420, help="recording without load (default: 420)")
+    add(
+        "--loaded-seconds",
+        type=number(float, 0),
+        default=240,
+        help="recording beside a competing process (default: 240)",
+    )
+    add("--live", type=number(int, 0), default=20, metavar="N", help="live runs of unchanged code (default: 20)")
+    add(
+        "--live-budget", type=number(float, 0), default=30, metavar="S", help="seconds that each may take (default: 30)"
+    )
+    add("--replays", type=number(int, 1), default=400, metavar="N", help="replayed runs of each kind (default: 400)")
+    add(
+        "--gate-budget",
+        type=number(float, 0),
+        default=BUDGET,
+        metavar="S",
+        help=f"of a replayed run (default: {BUDGET:g})",
+    )
     add("--threads", type=int, default=1, metavar="N")
     add("--seed", type=int, default=0, metavar="N")
     add("--json", type=Path, metavar="FILE", help="write what was recorded and what came of it")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: replay what --json wrote")
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        selfcheck(given)
-    except UserError as error:
-        print(f"bench.gate: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.gate", lambda: selfcheck(given))
 
 
 def selfcheck(given: argparse.Namespace) -> None:
@@ -57,7 +64,7 @@ def selfcheck(given: argparse.Namespace) -> None:
     begin = time.monotonic()
     if given.json is not None:
         check_writable(given.json, "--json")  # before minutes of measuring
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         if given.source is None:
             saved = measured(given, bar)
             if given.json is not None:  # before anything can go wrong with the replays
@@ -85,9 +92,7 @@ def measured(given: argparse.Namespace, bar: Progress) -> dict[str, Any]:
 
     from .record import competitor, live, record, timed_copies
 
-    if given.live < 0 or given.replays < 1 or min(given.seconds, given.loaded_seconds, given.live_budget) < 0:
-        raise UserError("selfcheck: numbers must not be negative, and --replays at least 1")
-    variants.get(given.variant)
+    variants.get(given.variant, "embedding")
     options = argparse.ArgumentParser()
     add_options(options.add_argument)
     values = vars(options.parse_args([])) | {"accuracy": "off", "threads": given.threads, "seed": given.seed}

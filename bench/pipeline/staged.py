@@ -29,6 +29,9 @@ PRESETS = {
 }
 
 
+LONGEST = 3600.0  # seconds of a chunk, which is held as a whole
+
+
 @dataclass(frozen=True)
 class PipelineSettings:
     """The paper's configuration: seconds for duration, step and latency; tau, rho, delta are DIART's thresholds."""
@@ -41,10 +44,10 @@ class PipelineSettings:
     delta: float = PRESETS["dihard3"][2]
 
     def __post_init__(self) -> None:
-        if not 0 < self.step <= self.latency <= self.duration:
+        if not 0 < self.step <= self.latency <= self.duration <= LONGEST:
             raise UserError(
                 f"step {self.step:g} s, latency {self.latency:g} s, duration {self.duration:g} s: "
-                "must be 0 < step <= latency <= duration"
+                f"must be 0 < step <= latency <= duration <= {LONGEST:g}"
             )
 
 

@@ -12,6 +12,7 @@ from variants.loading import default_segmentation
 
 ACCURACY_BUDGET = 120.0  # seconds
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
+LARGEST = 2**32 - 1  # of any number: no seed of NumPy's is larger, no run takes longer
 Extent = Literal["quick", "full", "off"]
 # the preset of each pair of models, (embedding, segmentation), that thresholds were tuned for; the paper's for others
 PAIRS = {
@@ -168,8 +169,9 @@ def add_options(add: Callable[..., Any]) -> None:
 
 def parse(get: Callable[[str], Any]) -> Options:
     """Options from a look-up by name; UserError for values that make no sense, alone or together."""
-    if min(get("collar"), get("budget"), get("accuracy_budget")) < 0:
-        raise UserError("--collar, --budget and --accuracy-budget must not be negative")
+    for name in ("collar", "budget", "accuracy_budget", "tau", "rho", "delta", "chunk", "step", "latency", "seed"):
+        if not 0 <= (0 if get(name) is None else get(name)) <= LARGEST:
+            raise UserError(f"--{name.replace('_', '-')} {get(name):g}: must be a number from 0 to {LARGEST:.0f}")
     other = get("segmentation_variant")
     if other is not None:
         other = variants.get(other, "segmentation").name

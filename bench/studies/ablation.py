@@ -7,9 +7,7 @@ interleaved with the baseline and its twin, first on `--threads` threads, then o
 import argparse
 import itertools
 import re
-import sys
 import tempfile
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from bench.report.format import show_interval
 from bench.run.options import add_options, parse
 from bench.run.run import Run
 from bench.statistics import Paired, paired_ratio
-from variants import UserError
+from variants.commands import command
 from variants.exact.row_graph import row_graph
 from variants.runtime.onnx import export, session
 
@@ -168,29 +166,28 @@ def ablate(run: Run, cells: Iterable[Cell], graphs: Graphs, where: threads.Threa
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the ablation; 0, or 1 after one line on stderr."""
+    """Run the ablation; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies ablation", description=__doc__)
     parser.add_argument("--full", action="store_true", help="all 64 combinations (raise --budget to match)")
     add_options(parser.add_argument)
     parser.set_defaults(accuracy="off", budget=150.0)
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        counts = [threads.choose(given.threads)]
-        cores = len(threads.physical_cores(threads.allowed_cpus())) or torch.get_num_threads()
-        counts += [threads.choose(cores)] if cores != given.threads else []
-        options = parse(lambda name: getattr(given, name))
-        run = Run(options, ["baseline", TWIN], Path(".pytest_cache/d/diartbench"), lambda *_: None)
-        run.prepare(timed=True)
-        _ = run.corpus.streams
-        with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
-            graphs = Graphs(run.models.root, Path(folder))
-            for where in counts:
-                lines, measurement = ablate(run, ALL_CELLS if given.full else CELLS, graphs, where)
-                rounds = len(measurement.rounds["baseline"].seconds)
-                print(f"\n{machine.describe()['cpu']}, {where}, {rounds} rounds of each row:\n")
-                print("\n".join(lines), flush=True)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies ablation", lambda: study(given))
+
+
+def study(given: argparse.Namespace) -> None:
+    """Measure and print the table for each number of threads."""
+    counts = [threads.choose(given.threads)]
+    cores = len(threads.physical_cores(threads.allowed_cpus())) or torch.get_num_threads()
+    counts += [threads.choose(cores)] if cores != given.threads else []
+    options = parse(lambda name: getattr(given, name))
+    run = Run(options, ["baseline", TWIN], Path(".pytest_cache/d/diartbench"), lambda *_: None)
+    run.prepare(timed=True)
+    _ = run.corpus.streams
+    with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
+        graphs = Graphs(run.models.root, Path(folder))
+        for where in counts:
+            lines, measurement = ablate(run, ALL_CELLS if given.full else CELLS, graphs, where)
+            rounds = len(measurement.rounds["baseline"].seconds)
+            print(f"\n{machine.describe()['cpu']}, {where}, {rounds} rounds of each row:\n")
+            print("\n".join(lines), flush=True)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import tempfile
-import warnings
 from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
@@ -21,12 +19,15 @@ import variants
 from bench.accuracy.der import Accuracy, score_output
 from bench.pipeline.diarize import Output, diarize, embed
 from bench.report.paper import FACTORS, VALIDATION
-from bench.run.options import add_options, parse
+from bench.run.options import Options, add_options, parse
 from bench.run.run import Run
 from variants import UserError
+from variants.commands import command, number
 from variants.compressed.channel_pruned import is_pruned, load_pruned
 from variants.exact.shared_trunk import share
+from variants.files import check_writable
 from variants.paper.distilled import load_student
+from variants.speech.data import read_speech
 
 RANDOM = ["--start", "scratch", "--lr", "1e-3"]
 PLAIN = ["--pooling", "plain"]
@@ -41,9 +42,7 @@ WAYS = {  # from the paper's way to the recipe's default, one change at a time
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train what is not yet trained, score it, print the tables; 0, or 1 after one line on stderr."""
-    from variants.speech.data import DataError
-
+    """Train what is not yet trained, score it, print the tables; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies distillation", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=Path, metavar="DIR", help="single-speaker speech, by speaker, to train on")
@@ -52,27 +51,31 @@ def main(arguments: list[str] | None = None) -> int:
         "--out", type=Path, default=Path("runs/study"), metavar="DIR", help="of all runs (default %(default)s)"
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="for stored features (default: --out)")
-    parser.add_argument("--steps", type=int, default=200, help="optimiser steps of each run (default %(default)s)")
-    parser.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch (default %(default)s)")
-    parser.add_argument("--copies", type=int, default=5, help="augmented copies to store (default %(default)s)")
+    parser.add_argument(
+        "--steps", type=number(int, 1), default=200, help="optimiser steps of each run (default %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-seconds", type=number(float, 1), default=60, help="of crops per batch (default %(default)s)"
+    )
+    parser.add_argument(
+        "--copies", type=number(int, 0), default=5, help="augmented copies to store (default %(default)s)"
+    )
     parser.add_argument("--full", action="store_true", help="the paper's lengths: 50 epochs, 140 for the validation")
     parser.add_argument("--factors", type=float, nargs="+", default=list(FACTORS), help="the lambdas to try")
     parser.add_argument("--report", nargs="*", default=["embedded-test"], metavar="DIR", help="corpora to report on")
     add_options(parser.add_argument)
     parser.set_defaults(accuracy="full", corpus=Path("embedded-dev"))
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        study(given)
-    except (UserError, DataError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies distillation", lambda: study(given))
 
 
 def study(given: argparse.Namespace) -> None:
     """Choose on `given.corpus`, report on `given.report`; or only compare the students given."""
     # what is wrong with the data is said before any model runs
+    check_studied(given, given.data)
+    for path in given.students or ():
+        if not path.is_file():
+            raise UserError(f"--students {path}: no such file")
     epoch = 0 if given.students else math.ceil(_seconds(given.data) / given.batch_seconds)
     on_dev = Scorer(given, given.corpus)
     if given.students:
@@ -125,8 +128,6 @@ def _checkpoints(given: argparse.Namespace, scorer: Scorer, factor: float, steps
 def _seconds(folder: Path) -> float:
     import soundfile
 
-    from variants.speech.data import read_speech
-
     return sum(float(soundfile.info(clip.path).duration) for clips in read_speech(folder).values() for clip in clips)
 
 
@@ -146,12 +147,28 @@ def _train(given: argparse.Namespace, way: list[str], steps: int) -> Path:
     return out
 
 
+def check_studied(given: argparse.Namespace, data: Path | None) -> None:
+    """UserError, before any model runs, for corpora that cannot be scored and for results that could not be kept."""
+    for corpus in (given.corpus, *map(Path, given.report)):
+        run = Run(_options(given, corpus), [], Path(), lambda *_: None)
+        if why := run.scores.unjudged or (None if run.scores.wanted else "--accuracy off leaves nothing to compare"):
+            raise UserError(f"{corpus}: {why}")
+    if data is not None:
+        read_speech(data)
+        check_writable(given.out / "x", "--out")
+
+
+def _options(given: argparse.Namespace, corpus: Path) -> Options:
+    """What the command line says, for one of its corpora."""
+    values = vars(given) | {"corpus": corpus, "files": given.files if corpus == given.corpus else None}
+    return parse(values.__getitem__)
+
+
 class Scorer:
     """Scores students on one corpus, which it cuts and segments once, and its teacher diarizes once."""
 
     def __init__(self, given: argparse.Namespace, corpus: Path) -> None:
-        options = vars(given) | {"corpus": corpus, "files": given.files if corpus == given.corpus else None}
-        self.run = Run(parse(options.__getitem__), [], Path(), lambda *_: None)
+        self.run = Run(_options(given, corpus), [], Path(), lambda *_: None)
         self.files = self.run.corpus.segmented(self.run.scores.parts)
         self.teacher = self._outputs(variants.build("baseline", self.run.models.root))
         self.der = self._accuracy(self.teacher).der or 0.0

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +15,53 @@ import variants
 from bench.accuracy.der import Accuracy
 from bench.run.options import add_options
 from variants import UserError
+from variants.commands import command, number
 from variants.compressed.channel_pruned import CHANNELS, channels_of, remove_channels, trunk_macs
 from variants.training.prune import norm_masks
 
-from .distillation import Scorer, markdown_table
+from .distillation import Scorer, check_studied, markdown_table
 
 ORDERS = ("fine-tune-first", "prune-first")
 HEAD = ["DER", "over the baseline", "lowest cosine", "disagreement"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the tables; 0, or 1 after one line on stderr."""
-    from variants.speech.data import DataError
-
+    """Print the tables; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies pruning", description=__doc__)
     parser.add_argument("--data", type=Path, metavar="DIR", help="single-speaker speech: train both orders, compare")
     parser.add_argument("--out", type=Path, default=Path("runs/pruning"), metavar="DIR", help="of these runs")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="for stored features (default: --out)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument(
-        "--share", type=float, default=0.75, help="of the multiply-adds to remove (default %(default)s)"
+        "--share",
+        type=number(float, 0.01, 0.99, "from 0.01 to 0.99"),
+        default=0.75,
+        help="of the multiply-adds to remove (default %(default)s)",
     )
-    parser.add_argument("--steps", type=int, default=300, help="of pruning; as many of distilling on, half of tuning")
-    parser.add_argument("--batch-seconds", type=float, default=20, help="of crops per batch (default %(default)s)")
-    parser.add_argument("--copies", type=int, default=4, help="augmented copies to store (default %(default)s)")
+    parser.add_argument(
+        "--steps", type=number(int, 1), default=300, help="of pruning; as many of distilling on, half of tuning"
+    )
+    parser.add_argument(
+        "--batch-seconds", type=number(float, 1), default=20, help="of crops per batch (default %(default)s)"
+    )
+    parser.add_argument(
+        "--copies", type=number(int, 0), default=4, help="augmented copies to store (default %(default)s)"
+    )
     parser.add_argument("--report", type=Path, nargs="*", default=[], metavar="DIR", help="further corpora")
     add_options(parser.add_argument)
     parser.set_defaults(accuracy="full", corpus=Path("embedded-test"))
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        for corpus in (given.corpus, *given.report):
-            scorer = Scorer(given, corpus)
-            _compare(scorer, corpus)
-            if given.data:
-                _orders(given, scorer, corpus)
-    except (UserError, DataError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies pruning", lambda: study(given))
+
+
+def study(given: argparse.Namespace) -> None:
+    """The tables for each corpus; with `given.data`, those of both orders, too."""
+    check_studied(given, given.data)
+    for corpus in (given.corpus, *given.report):
+        scorer = Scorer(given, corpus)
+        _compare(scorer, corpus)
+        if given.data:
+            _orders(given, scorer, corpus)
 
 
 def _compare(scorer: Scorer, corpus: Path) -> None:

@@ -1,9 +1,7 @@
 """`python -m bench.studies sensitivity`: what int8 does to the embedding or the segmentation, one layer at a time."""
 
 import argparse
-import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import variants
 from bench.accuracy.der import lowest_cosine
 from variants import UserError
 from variants.arrays import Floats
+from variants.commands import command
 from variants.compressed.calibration import calibration
 from variants.compressed.int8_static import Feeds, chunk_feeds, quantisable, quantise, row_feeds, sensitive
 from variants.exact.cached import CachedFront
@@ -25,27 +24,26 @@ from variants.runtime.onnx import export, session
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table in markdown; 0 if all went well, 1 after one line on stderr that says what did not."""
+    """Print the table in markdown; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies sensitivity", description=__doc__)
     parser.add_argument("--model", choices=variants.MODELS, default="embedding", help="which to take apart")
     for kind in variants.MODELS:
         parser.add_argument(f"--{kind}", default="bundled", metavar="MODEL", help="as `pytest bench` takes it")
     parser.add_argument("--variant", default="shared-folded", metavar="NAME", help="what is quantised of the embedding")
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
-            path = Path(folder) / "float.onnx"
-            if given.model == "segmentation":
-                graph = variants.build("segmentation-onnx", load("segmentation", given.segmentation))
-                path.write_bytes(bytes(graph.get_buffer("file").numpy()))
-                print(table(path, *chunk_feeds(), SCORES))
-            else:
-                print(table(export(row_graph(_network(given)), path), *row_feeds(calibration()), COSINES))
-    except UserError as error:
-        print(f"bench.studies sensitivity: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies sensitivity", lambda: study(given))
+
+
+def study(given: argparse.Namespace) -> None:
+    """Print the table of the model that was chosen."""
+    with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
+        path = Path(folder) / "float.onnx"
+        if given.model == "segmentation":
+            graph = variants.build("segmentation-onnx", load("segmentation", given.segmentation))
+            path.write_bytes(bytes(graph.get_buffer("file").numpy()))
+            print(table(path, *chunk_feeds(), SCORES))
+        else:
+            print(table(export(row_graph(_network(given)), path), *row_feeds(calibration()), COSINES))
 
 
 def _network(given: argparse.Namespace) -> nn.Module:

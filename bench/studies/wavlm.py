@@ -6,8 +6,6 @@ real audio. Weights are random: they change no cost, and no accuracy is measured
 
 import argparse
 import copy
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from bench.run.options import add_options, parse
 from bench.run.run import Run
 from bench.statistics import Paired, paired_ratio
 from variants import UnavailableError, UserError
+from variants.commands import command
 from variants.loading import load
 from variants.wavlm import PRESETS, HeadSizes
 from variants.wavlm.counting import head_multiply_adds, multiply_adds, parameters
@@ -185,7 +184,7 @@ def compare(pair: Pair, run: Run, devices: Sequence[str]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print Markdown tables; 0, or 1 after one line on stderr."""
+    """Measure and print Markdown tables; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies wavlm", description=__doc__)
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(PAIRS), help="default: both")
     parser.add_argument(
@@ -194,24 +193,23 @@ def main(arguments: list[str] | None = None) -> int:
     add_options(parser.add_argument)
     parser.set_defaults(segmentation="bundled", accuracy="off", budget=120.0, step=0.5)
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        if given.segmentation != "bundled":
-            raise UserError("--segmentation: this command measures its own; the bundled one only cuts the audio")
-        run = Run(
-            parse(lambda name: getattr(given, name)), ["baseline"], Path(".pytest_cache/d/diartbench"), lambda *_: None
-        )
-        run.prepare(timed=True)
-        _ = run.corpus.streams
-        devices = ["cpu"] + (["cuda"] if given.device == "cuda" and torch.cuda.is_available() else [])
-        gpu = torch.cuda.get_device_name() if "cuda" in devices else "no GPU, its columns are not measured"
-        settings = run.options.pipeline
-        print(f"{machine.describe()['cpu']}, {run.cores.threads}; {gpu}.")
-        print(f"Chunk {settings.duration:g} s, step {settings.step:g} s.")
-        print("Random weights: they change no cost; DER is not measured. MAC ratio: dense to pruned.")
-        for name in given.pairs:
-            print("\n".join(compare(PAIRS[name], run, devices)), flush=True)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies wavlm", lambda: study(given))
+
+
+def study(given: argparse.Namespace) -> None:
+    """Print what each pair of models costs."""
+    if given.segmentation != "bundled":
+        raise UserError("--segmentation: this command measures its own; the bundled one only cuts the audio")
+    run = Run(
+        parse(lambda name: getattr(given, name)), ["baseline"], Path(".pytest_cache/d/diartbench"), lambda *_: None
+    )
+    run.prepare(timed=True)
+    _ = run.corpus.streams
+    devices = ["cpu"] + (["cuda"] if given.device == "cuda" and torch.cuda.is_available() else [])
+    gpu = torch.cuda.get_device_name() if "cuda" in devices else "no GPU, its columns are not measured"
+    settings = run.options.pipeline
+    print(f"{machine.describe()['cpu']}, {run.cores.threads}; {gpu}.")
+    print(f"Chunk {settings.duration:g} s, step {settings.step:g} s.")
+    print("Random weights: they change no cost; DER is not measured. MAC ratio: dense to pruned.")
+    for name in given.pairs:
+        print("\n".join(compare(PAIRS[name], run, devices)), flush=True)

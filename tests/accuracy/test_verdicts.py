@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 import variants
 from bench.accuracy.damage import noisy

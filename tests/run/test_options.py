@@ -49,9 +49,14 @@ def test_thresholds(options: Make, arguments: tuple[str, ...], expected: tuple[f
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--collar -0.1", "--collar, --budget and --accuracy-budget must not"),
-        ("--accuracy-budget -1", "--collar, --budget and --accuracy-budget must not"),
-        ("--budget -1", "--collar, --budget and --accuracy-budget must not"),
+        ("--collar -0.1", "--collar -0.1: must be a number from 0"),
+        ("--accuracy-budget -1", "--accuracy-budget -1: must be a number from 0"),
+        ("--budget -1", "--budget -1: must be a number from 0"),
+        ("--budget nan", "--budget nan: must be a number from 0"),  # which would never be over
+        ("--budget inf", "--budget inf: must be a number from 0"),
+        ("--tau nan", "--tau nan: must be a number from 0"),
+        ("--seed -1", "--seed -1: must be a number from 0"),  # which not all libraries take
+        ("--chunk 1e6 --latency 1e6", "duration <= 3600"),  # 64 GB of samples
         ("--segmentation-variant distilled", "unknown variant 'distilled'; known are: segmentation"),
         ("--segmentation oracle --segmentation-variant segmentation-onnx", "an oracle is no model"),
         ("--step 0", "0 < step"),

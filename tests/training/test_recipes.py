@@ -159,5 +159,5 @@ def test_errors_are_one_line(
     filled = [argument.format(tmp_path, speech=speech_folder) for argument in arguments]
     assert main(filled) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ")
+    assert error.startswith("variants.training: ")
     assert message in error

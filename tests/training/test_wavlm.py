@@ -180,4 +180,4 @@ def test_errors_are_one_line(
     filled = [argument.format(tmp_path) for argument in arguments]
     assert run(start, speech_folder, cache, tmp_path / "out", ["fine-tune"], *filled) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and message in error
+    assert error.startswith("variants.training: ") and message in error

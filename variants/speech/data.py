@@ -14,6 +14,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from variants.arrays import Floats
+from variants.errors import UserError
 
 from .simulate import Turn
 
@@ -21,7 +22,7 @@ SAMPLE_RATE = 16000
 AUDIO_SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """The data given is missing, empty or unusable; the message says where and what to do."""
 
 

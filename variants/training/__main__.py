@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from variants.errors import UserError
-from variants.files import utf8_output
+from variants.commands import command as run_command
+from variants.commands import number
+from variants.files import check_writable, utf8_output
 from variants.speech import data
 
 from . import evaluate, segmentation, weights
@@ -133,6 +134,7 @@ def evaluate_segmentation(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
+    check_writable(args.out, "--out")
     weights.export(weights.load_network(args.checkpoint), args.out, weights.taught_by(args.checkpoint))
     print(f"{args.out}: {args.out.stat().st_size / 2**20:.2f} MiB")
 
@@ -151,17 +153,23 @@ def _parser() -> argparse.ArgumentParser:
     recipe = command("embedding", train_embedding, "Train the speaker embedding.")
     _add_data(recipe)
     fit.add_arguments(recipe, steps=1800, lr=7e-4)
-    recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
+    recipe.add_argument("--batch-seconds", type=number(float, 1), default=60, help="of crops per batch")
     recipe.add_argument("--crop", type=float, nargs=2, default=(2.0, 5.0), metavar="SECONDS")
     recipe.add_argument("--margin", type=float, default=0.2, help="of ArcFace, in radians")
-    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--start", "--init", type=Path, metavar="FILE", help="weights to start from")
     group = recipe.add_argument_group("another embedding teaches, without labels (docs/taught.md)")
     group.add_argument("--teacher", metavar="MODEL", help="campplus, or as pytest's --embedding (default: none)")
-    group.add_argument("--crops", type=int, default=20_000, help="of virtual voices, which it hears once (%(default)s)")
-    group.add_argument("--mixing", type=float, default=0.1, help="share of these that are two voices at once")
-    group.add_argument("--arcface", type=float, default=0.0, help="weight of a loss over speakers and their speeds")
-    group.add_argument("--dropout", type=float, default=0.1, help="of the pooled statistics")
+    group.add_argument(
+        "--crops", type=number(int, 1), default=20_000, help="of virtual voices, which it hears once (%(default)s)"
+    )
+    group.add_argument(
+        "--mixing", type=number(float, 0, 1), default=0.1, help="share of these that are two voices at once"
+    )
+    group.add_argument(
+        "--arcface", type=number(float, 0), default=0.0, help="weight of a loss over speakers and their speeds"
+    )
+    group.add_argument("--dropout", type=number(float, 0, 1), default=0.1, help="of the pooled statistics")
     group.add_argument("--dev", nargs="+", default=(), metavar="SPEAKER", help="instead of --dev-speakers drawn ones")
     group.add_argument("--free-front", action="store_true", help="train the sinc filters, too")
 
@@ -173,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--real", type=float, default=0.15, help="share of chunks from --conversations")
     recipe.add_argument("--dev", nargs="+", default=(), metavar="NAME", help="conversations for choosing, not training")
     recipe.add_argument("--exclude", nargs="+", default=(), metavar="NAME", help="conversations to leave out")
-    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=int, default=20, help="conversations simulated from these")
 
     recipe = command("distill", train_student, "Teach the reduced student (docs/distillation.md).")
@@ -195,9 +203,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FACTOR",
         help="the paper's way: ArcFace plus FACTOR times the distance; a --protocol then goes through pyannote's task",
     )
-    recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
+    recipe.add_argument("--batch-seconds", type=number(float, 1), default=60, help="of crops per batch")
     recipe.add_argument("--crop", type=float, metavar="SECONDS", help="default: 5 (weighted), 2 (plain)")
-    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
 
     recipe = command("prune", train_pruned, "Prune channels of the embedding while it teaches (docs/pruning.md).")
     _add_data(recipe)
@@ -216,9 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--distil-steps", type=int, default=600, help="after the channels went; 0: none")
     recipe.add_argument("--distil-lr", type=float, default=5e-4, help="of these (--lr: of all before them)")
     recipe.add_argument("--gate-lr", type=float, default=5e-2, help="of gates and multipliers")
-    recipe.add_argument("--batch-seconds", type=float, default=60, help="of crops per batch")
+    recipe.add_argument("--batch-seconds", type=number(float, 1), default=60, help="of crops per batch")
     recipe.add_argument("--crop", type=float, default=5.0, help="seconds")
-    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--data-seed", type=int, default=1, help="of the stored features and of who is held out")
 
     recipe = command("wavlm", train_wavlm, "Fine-tune, prune, distil and train a WavLM segmentation (docs/wavlm.md).")
@@ -253,7 +261,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="for stored features (default: --out)")
     parser.add_argument(
         "--copies",
-        type=int,
+        type=number(int, 0),
         default=4,
         help="augmented copies to store sinc features of; 0: augment each crop anew (`embedding`: train the filters)",
     )
@@ -264,12 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     if getattr(args, "threads", None):
         torch.set_num_threads(args.threads)
-    try:
-        args.run(args)
-    except (data.DataError, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command("variants.training", lambda: args.run(args))
 
 
 if __name__ == "__main__":

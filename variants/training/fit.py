@@ -15,6 +15,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from variants.commands import number
+from variants.files import check_writable
 from variants.pruning import Groups, PercentileClip
 from variants.speech.data import DataError
 
@@ -24,23 +26,26 @@ Validate = Callable[[nn.Module], dict[str, float]]  # of the objective, in evalu
 def add_arguments(parser: argparse.ArgumentParser, steps: int, lr: float) -> None:
     """Options that all recipes share."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="logs and checkpoints")
-    parser.add_argument("--steps", type=int, default=steps, help="optimiser steps in all (default %(default)s)")
-    parser.add_argument("--epoch-steps", type=int, default=100, help="steps between checkpoints")
+    parser.add_argument(
+        "--steps", type=number(int, 1), default=steps, help="optimiser steps in all (default %(default)s)"
+    )
+    parser.add_argument("--epoch-steps", type=number(int, 1), default=100, help="steps between checkpoints")
     parser.add_argument("--keep", action="store_true", help="keep every checkpoint, as OUT/step=N.ckpt")
     parser.add_argument("--lr", type=float, default=lr, help="peak learning rate (default %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--average", type=float, default=0.99, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1, help="loader processes (default %(default)s)")
+    parser.add_argument("--workers", type=number(int, 0), default=1, help="loader processes (default %(default)s)")
     parser.add_argument("--accelerator", default="auto", help="cpu, gpu or auto")
-    parser.add_argument("--devices", type=int, default=1, help="more than one: Lightning's DDP")
-    parser.add_argument("--threads", type=int, help="threads of PyTorch (default: its own choice)")
+    parser.add_argument("--devices", type=number(int, 1), default=1, help="more than one: Lightning's DDP")
+    parser.add_argument("--threads", type=number(int, 1), help="threads of PyTorch (default: its own choice)")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.ckpt")
 
 
 def checkpoint_to_resume(args: argparse.Namespace) -> Path | None:
     """`last.ckpt` of `args.out` where to go on from it, None where a run starts; none is overwritten unasked."""
     last = Path(args.out, "last.ckpt")
+    check_writable(last, "--out")
     if args.resume and not last.exists():
         raise DataError(f"{last}: nothing to resume; leave --resume out to start")
     if last.exists() and not args.resume:

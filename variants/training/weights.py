@@ -78,7 +78,7 @@ def load_network(path: Path) -> nn.Module:
 
 def _lines(error: Exception) -> list[str]:
     """An error's message, at least one line of it, each of bounded length."""
-    return [line.strip()[:300] for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return [line.strip()[:300] for line in f"{type(error).__name__}: {error}".strip().splitlines()]
 
 
 def taught_by(path: Path) -> str | None:
