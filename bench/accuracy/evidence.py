@@ -34,13 +34,17 @@ class Evidence:
     voices: Mapping[str, Collection[str]]
 
     def judge(self, name: str, tolerance: float, over: str = "baseline") -> Judgement | None:
-        """Whether its DER is at most `tolerance` points above another's; None without scored speech."""
+        """Whether its DER is at most `tolerance` points above another's; None without scored speech.
+
+        What is exact, and says what its parent says, is as right as that.
+        """
+        name = self.speaker(name, over)
         count = min(len(self.heard[name]), len(self.heard[over]))
         mine, theirs = self.heard[name][:count], self.heard[over][:count]
         points = mine[0].increase_over(theirs[0])
         if points is None:
             return None
-        if _labels(mine) == _labels(theirs) and (count >= LOOKS[0] or variants.get(name).exact):
+        if name == over or (_labels(mine) == _labels(theirs) and count >= LOOKS[0]):
             return replace(equal(tolerance), heard=count)
         look = max((look for look in LOOKS if look <= count), default=0)
         if not look:
@@ -49,6 +53,15 @@ class Evidence:
         found = judge(errors, scored, groups, tolerance, self._confidence(look), fixed=True)
         wider = crossed_difference(errors, scored, groups)
         return replace(found, heard=look, others=(wider.low, wider.high))
+
+    def speaker(self, name: str, over: str = "baseline") -> str:
+        """The variant whose labels these are: the farthest ancestor down from which each is exact and the same."""
+        entry = variants.get(name) if name != over else None
+        if entry is None or not entry.exact or entry.parent is None or entry.parent not in self.heard:
+            return name
+        both = list(zip(self.heard[name], self.heard[entry.parent], strict=False))
+        same = all(_labels([mine]) == _labels([theirs]) for mine, theirs in both)
+        return self.speaker(entry.parent, over) if same else name
 
     def since(self, name: str, stored: Sequence[float], tolerance: float) -> Judgement | None:
         """Whether its DER is at most `tolerance` points above a stored run's of the same audio.
@@ -136,7 +149,7 @@ def need(evidence: Evidence, name: str, judged: Judgement) -> str:
     """What would resolve a verdict on a variant, were estimate and spread to stay, in words."""
     if not judged.needed:
         return f"heard {judged.heard} of {LOOKS[0]} perturbations"
-    count = judged.needed.perturbations
+    name, count = evidence.speaker(name), judged.needed.perturbations
     look = next((look for look in LOOKS if count is not None and look >= count), None)
     if look is None:
         return f"more than {LOOKS[-1]} perturbations of this audio: take more of it"

@@ -22,10 +22,11 @@ def replicate(
     total = max(left(), 1e-9)
     heard: dict[str, list[Accuracy]] = {name: [found] for name, found in scorer.accuracy(scorer.models).items()}
     evidence = Evidence(heard, max(1, len(candidates)), voices)
-    pending = _pending(evidence, candidates, sorted(candidates, key=lambda name: seconds(heard[name])))
+    fastest = sorted(candidates, key=lambda name: seconds(heard[name]))
+    pending = _pending(evidence, candidates, fastest)
     for look in LOOKS:
         for name in pending:
-            for one in ("baseline", name):
+            for one in ("baseline", evidence.speaker(name)):
                 for perturbation in range(len(heard[one]), look):
                     for part in range(len(scorer.task.parts)):
                         if left() <= 0:

@@ -1,7 +1,6 @@
 """The one owner of threading: thread counts of every runtime, and the CPUs that every thread may use."""
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,11 +89,13 @@ def apply(threads: Threads) -> None:
 
 
 @contextlib.contextmanager
-def all_cores(back_to: Threads | None, cpus: tuple[int, ...]) -> Iterator[None]:
-    """Untimed work (accuracy) on all of `cpus`, as far as a quota goes; afterwards everything is as `back_to` says."""
-    quota = cpu_quota()
-    count = len(physical_cores(cpus)) or torch.get_num_threads()
-    apply(Threads(count if quota is None else max(1, min(count, math.ceil(quota))), cpus))
+def untimed(back_to: Threads | None, cpus: tuple[int, ...]) -> Iterator[None]:
+    """Work that is not timed, on any of `cpus`; afterwards everything is as `back_to` says.
+
+    With one thread: results then depend on no number of cores, and threads that wait for one another while something
+    else runs take longer than one alone.
+    """
+    apply(Threads(1, cpus))
     try:
         yield
     finally:

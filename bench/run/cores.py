@@ -1,4 +1,4 @@
-"""The threads of a run: claimed for what is timed, all of the machine's for what is not."""
+"""The threads of a run: claimed for what is timed, one on any core for what is not."""
 
 from contextlib import AbstractContextManager
 
@@ -18,6 +18,6 @@ class Cores:
         threads.apply(self.threads)
         self._claimed = True
 
-    def all(self) -> AbstractContextManager[None]:
+    def untimed(self) -> AbstractContextManager[None]:
         """For work that is not timed; afterwards what was claimed is so again."""
-        return threads.all_cores(self.threads if self._claimed else None, self._allowed)
+        return threads.untimed(self.threads if self._claimed else None, self._allowed)

@@ -73,6 +73,6 @@ class Corpus:
     @cached_property
     def streams(self) -> list[tuple[Segmented, list[Item]]]:
         """The files that the latency rounds go through, segmented, and their chunks."""
-        with self.cores.all():
+        with self.cores.untimed():
             files = self.segmented(self.timed)
         return [(file, items(file)) for file in files]

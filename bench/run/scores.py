@@ -75,7 +75,7 @@ class Scores:
     def accuracy(self) -> Mapping[str, Accuracy]:
         """Accuracy of every variant on the recordings as they are; empty where it is not measured."""
         if self.wanted and not self.known:
-            with self.corpus.cores.all():
+            with self.corpus.cores.untimed():
                 known = self.scorer.accuracy(self.models, progress=self.progress)
             if not known["baseline"].files:
                 raise UserError("; ".join(self.corpus.problems))
@@ -91,7 +91,7 @@ class Scores:
         if self.found is None and self.wanted:
             end = time.monotonic() + self.options.budget
             _ = self.accuracy
-            with self.corpus.cores.all():
+            with self.corpus.cores.untimed():
                 candidates = self.candidates
                 self.found = replicate(
                     self.scorer, candidates, self.voices, lambda: end - time.monotonic(), self.progress

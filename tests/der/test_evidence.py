@@ -82,6 +82,19 @@ def test_equal_labels_are_equal_at_once_only_where_nothing_else_is_claimed() -> 
     assert judged is not None and not judged.identical
 
 
+def test_what_is_exact_is_as_right_as_what_it_repeats() -> None:
+    """Its parent was heard often, itself once: that is enough while it says the same."""
+    distilled = replicas(*np.add(BASE, MORE))
+    found = evidence(baseline=replicas(*BASE), distilled=distilled, distilled_shared_trunk=distilled[:1])
+    assert found.judge("distilled-shared-trunk", 1.0) == found.judge("distilled", 1.0)
+    assert found.speaker("distilled-shared-trunk") == "distilled"
+    own = found.judge("distilled-shared-trunk", 0.05, "distilled")
+    assert own is not None and own.identical
+    other = evidence(baseline=replicas(*BASE), distilled=distilled, distilled_shared_trunk=replicas(1.0, labels="y"))
+    judged = other.judge("distilled-shared-trunk", 1.0)
+    assert judged is not None and (judged.verdict, judged.heard) == ("not resolved", 1)
+
+
 def test_without_a_reference_nothing_is_judged() -> None:
     silent = [Accuracy((FileScore("a", None, Components(1, 0, 0, 0), 1.0, 1.0, ()),))] * 8
     assert evidence(baseline=silent, distilled=silent).judge("distilled", 1.0) is None
@@ -161,15 +174,15 @@ class FakeScorer(Scorer):
 
 
 def test_the_fastest_that_is_not_decided_hears_more_first() -> None:
-    scorer = FakeScorer({"slow": 0.0, "quick": 0.0}, {})
-    candidates = {"slow": 1.0, "quick": 1.0}
-    pace = {"baseline": 9.0, "slow": 5.0, "quick": 1.0}
+    scorer = FakeScorer({"distilled": 0.0, "int8-static": 0.0}, {})
+    candidates = {"distilled": 1.0, "int8-static": 1.0}
+    pace = {"baseline": 9.0, "distilled": 5.0, "int8-static": 1.0}
     scorer.accuracy(scorer.models)
     for key, found in scorer.known.items():
         scorer.known[key] = FileScore(**{**vars(found), "seconds": pace[key[0]]})
     found = replicate(scorer, candidates, {"a": ("ann",)}, lambda: math.inf)
     order = [name for name, p in scorer.asked if p]
-    assert order == ["baseline"] * 7 + ["quick"] * 7 + ["slow"] * 7  # decided at the first look
+    assert order == ["baseline"] * 7 + ["int8-static"] * 7 + ["distilled"] * 7  # decided at the first look
     assert {len(of) for of in found.heard.values()} == {8} and found.judged == 2
 
 

@@ -89,9 +89,9 @@ def test_a_limit_of_threads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         choose(3)
 
 
-@pytest.mark.parametrize(("quota", "most", "untimed"), [(0.5, 1, 1), (1.0, 1, 1), (2.5, 2, 3), (99.0, 3, 4)])
+@pytest.mark.parametrize(("quota", "most"), [(0.5, 1), (1.0, 1), (2.5, 2), (99.0, 3)])
 def test_threads_beyond_a_containers_quota_are_refused(
-    monkeypatch: pytest.MonkeyPatch, quota: float, most: int, untimed: int
+    monkeypatch: pytest.MonkeyPatch, quota: float, most: int
 ) -> None:
     monkeypatch.setattr(threads, "allowed_cpus", lambda: ())
     monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
@@ -99,11 +99,6 @@ def test_threads_beyond_a_containers_quota_are_refused(
     if most < quota + 1 < 4:
         with pytest.raises(UserError, match=f"--threads {most + 1}: .* quota allows the time of {quota:g} CPUs"):
             choose(most + 1)
-    applied: list[Threads] = []
-    monkeypatch.setattr(threads, "apply", applied.append)
-    monkeypatch.setattr(threads, "physical_cores", lambda cpus: (0, 1, 2, 3))
-    with threads.all_cores(None, (0, 1, 2, 3)):
-        assert applied == [Threads(untimed, (0, 1, 2, 3))]
 
 
 @pytest.mark.parametrize("count", [0, -1])
@@ -201,11 +196,11 @@ def test_one_thread_is_one_cpu_for_every_runtime() -> None:
 
 @LINUX
 @pytest.mark.skipif(len(physical_cores(allowed_cpus())) < 2, reason="takes two physical cores")
-def test_all_cores_for_untimed_work_and_back() -> None:
+def test_one_thread_on_any_core_for_untimed_work_and_back() -> None:
     found = python(
         """
         import json, os, torch
-        from bench.latency.threads import all_cores, allowed_cpus, apply, choose
+        from bench.latency.threads import allowed_cpus, apply, choose, untimed
 
         def state():
             return [torch.get_num_threads(), len(os.sched_getaffinity(0))]
@@ -214,7 +209,7 @@ def test_all_cores_for_untimed_work_and_back() -> None:
         one = choose(1)
         apply(one)
         states = [state()]
-        with all_cores(one, before):
+        with untimed(one, before):
             states.append(state())
         states.append(state())
         apply(two)
@@ -223,6 +218,6 @@ def test_all_cores_for_untimed_work_and_back() -> None:
         """
     )
     assert found["states"][0] == found["states"][2] == [1, 1]
-    assert found["states"][1] == [len(physical_cores(allowed_cpus())), found["allowed"]]
+    assert found["states"][1] == [1, found["allowed"]]
     assert found["states"][3] == [2, 2]
     assert len(set(found["two"])) == 2
