@@ -1,5 +1,6 @@
-"""How right a variant is. In: its labels and embeddings, and the baseline's. Out: DER, disagreement and cosine by file.
+"""How right a variant is. In: recordings, models. Out: scores by file and perturbation, and a verdict on each variant.
 
-`der` scores one file; `scoring` all variants on all files, from this run or from the `cache`; `tune` finds thresholds.
-`blocks` splits a file's errors in time; `verdict` judges them over perturbations; `coverage` tries its intervals.
+`parts` chooses the seconds; `heard` runs several models through one file; `der` and `errors` score what they say; `scoring`
+keeps each score, in the `cache` too; `replicate` hears again under other perturbations; `evidence` and `verdict` judge.
+`selfcheck` (with `damage`) and `coverage` try verdicts and intervals; `tune` finds thresholds.
 """

@@ -85,6 +85,11 @@ class Evidence:
         before = max((other for other in LOOKS if other < look), default=0)
         return level(look / LOOKS[-1], before / LOOKS[-1], self.judged)
 
+    def interval(self, name: str, over: str = "baseline") -> Crossed:
+        """The DER difference under all perturbations that both heard, with its 95 % interval on these recordings."""
+        count = min(len(self.heard[name]), len(self.heard[over]))
+        return crossed_difference(*self._differences(self.heard[name][:count], self.heard[over][:count]), fixed=True)
+
     @property
     def twin(self) -> Crossed | None:
         """The control: the baseline under perturbations 1, 3, 5, ... less itself under 2, 4, 6, ...; None before 4."""

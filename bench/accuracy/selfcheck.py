@@ -26,7 +26,8 @@ MARGIN = 1.0  # points beyond the tolerance that should be found, and below it t
 class Row:
     """One line: which model, its true loss and the tolerance (points), perturbations at most, minutes, and outcomes.
 
-    once: whether hearing once is above the tolerance, for each replay.
+    held: whether the 95 % interval of that many perturbations holds the true loss. once: whether hearing once is above
+    the tolerance. Of each replay.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Row:
     most: int
     minutes: float
     verdicts: Sequence[Verdict]
+    held: Sequence[bool]
     once: Sequence[bool]
 
 
@@ -68,14 +70,17 @@ def replays(
         cost = (seconds(base) + (0.0 if twin else seconds(heard[name]))) / 60
         for tolerance in (0.0, MARGIN) if twin else (loss, loss - MARGIN, loss + MARGIN):
             for most in (look for look in LOOKS if look <= total // (2 if twin else 1)):
-                verdicts, once = [], []
+                verdicts, held, once = [], [], []
                 for _ in range(count):
                     order = random.permutation(total)
                     mine, theirs = (order[:most], order[most : 2 * most]) if twin else (order[:most], order[:most])
                     pair = {"baseline": [base[p] for p in theirs], "baseline-twin": [heard[name][p] for p in mine]}
-                    verdicts.append(verdict(Evidence(pair, judged, voices), "baseline-twin", tolerance, most))
+                    evidence = Evidence(pair, judged, voices)
+                    verdicts.append(verdict(evidence, "baseline-twin", tolerance, most))
+                    interval = evidence.interval("baseline-twin")
+                    held.append(interval.low <= loss <= interval.high)
                     once.append(_points(pair["baseline-twin"][0], pair["baseline"][0]) > tolerance)
-                yield Row(name, loss, tolerance, most, most * cost, verdicts, once)
+                yield Row(name, loss, tolerance, most, most * cost, verdicts, held, once)
 
 
 def _points(mine: Accuracy, theirs: Accuracy) -> float:
@@ -86,7 +91,7 @@ def _points(mine: Accuracy, theirs: Accuracy) -> float:
 def table(rows: Sequence[Row]) -> str:
     """The operating curve in markdown: shares in % with exact 95 % binomial intervals (Clopper & Pearson 1934)."""
     head = ["model", "true loss, points", "tolerance", "perturbations, at most", "minutes", "worse, %",
-            "within tolerance, %", "not resolved, %", "heard once: above, %"]  # fmt: skip
+            "within tolerance, %", "not resolved, %", "95 % interval holds, %", "heard once: above, %"]  # fmt: skip
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for row in rows:
         found, count = Counter(row.verdicts), len(row.verdicts)
@@ -98,6 +103,7 @@ def table(rows: Sequence[Row]) -> str:
             str(row.most),
             f"{row.minutes:.1f}",
             *(share(found[one], count) for one in verdicts),
+            share(sum(row.held), count),
             share(sum(row.once), count),
         ])  # fmt: skip
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

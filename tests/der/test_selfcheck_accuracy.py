@@ -56,17 +56,18 @@ def test_chance_is_rarely_called_worse_and_known_damage_is_found() -> None:
     assert beyond.verdicts.count("worse") > 180 and below.verdicts.count("within tolerance") > 180
     assert rows["noise-0.1", -1.0, 8].verdicts.count("worse") <= beyond.verdicts.count("worse")
     assert at.minutes == pytest.approx(64 * 2 * 2 * 1.5 / 60)  # both models, two files each
+    assert all(sum(row.held) > 180 for row in rows.values())
     assert at.loss == pytest.approx(np.mean([a.der for a in models()["noise-0.1"]]) - np.mean(
         [a.der for a in models()["baseline"]]
     ))  # fmt: skip
 
 
 def test_table() -> None:
-    row = Row("noise-0.1", 1.234, 0.234, 16, 2.5, ["worse", "worse", "not resolved", "worse"], [True] * 4)
+    row = Row("noise-0.1", 1.234, 0.234, 16, 2.5, ["worse", "worse", "not resolved", "worse"], [False] * 4, [True] * 4)
     cells = [cell.strip() for cell in table([row]).splitlines()[-1].strip("|").split("|")]
     # 3 of 4: Clopper & Pearson's 19.4 to 99.4 %
     assert cells[:6] == ["noise-0.1", "+1.23", "0.23", "16", "2.5", "75.0 [19.4, 99.4]"]
-    assert cells[8] == "100.0 [39.8, 100.0]"
+    assert cells[8:] == ["0.0 [0.0, 60.2]", "100.0 [39.8, 100.0]"]
 
 
 def test_command_replays_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
