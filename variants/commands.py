@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from .errors import UserError
 
@@ -44,3 +45,10 @@ def number(kind: type, low: float, high: float = math.inf, limit: str | None = N
 
     parse.__name__ = "number"  # what argparse calls it in its message
     return parse
+
+
+def place(text: str) -> Path:
+    """An argparse type: a file or folder; an empty name, such as that of an unset variable, is not the current one."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: name a file or folder")
+    return Path(text)

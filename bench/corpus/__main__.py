@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from variants.commands import command, number
+from variants.commands import command, number, place
 from variants.files import utf8_output
 
 from .builtin import EMBEDDED, SPLITS, embedded
@@ -68,14 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     adding = commands.add_parser("describe", help="tables of a corpus: the embedded one, or a folder's")
-    adding.add_argument("folder", nargs="?", type=Path)
-    adding.add_argument("--rttm", type=Path, metavar="FILE|DIR", help="RTTM to use (default: those in the folder)")
-    adding.add_argument("--uem", type=Path, metavar="FILE|DIR", help="UEM to use (default: those in the folder)")
+    adding.add_argument("folder", nargs="?", type=place)
+    adding.add_argument("--rttm", type=place, metavar="FILE|DIR", help="RTTM to use (default: those in the folder)")
+    adding.add_argument("--uem", type=place, metavar="FILE|DIR", help="UEM to use (default: those in the folder)")
     adding.set_defaults(run=_describe)
 
     adding = commands.add_parser("simulate", help="conversations from single-speaker speech")
-    adding.add_argument("--speech", type=Path, required=True, help="LibriSpeech, or one folder per speaker")
-    adding.add_argument("--out", type=Path, required=True, help="new or empty folder for audio and RTTM")
+    adding.add_argument("--speech", type=place, required=True, help="LibriSpeech, or one folder per speaker")
+    adding.add_argument("--out", type=place, required=True, help="new or empty folder for audio and RTTM")
     count = number(int, 1)
     adding.add_argument("--conversations", type=count, default=10, metavar="N")
     seconds = number(float, CHUNK, 86400, f"from {CHUNK:g} (one chunk) to 86400 seconds")
@@ -88,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     adding.set_defaults(run=_simulate)
 
     adding = commands.add_parser("render", help="the embedded corpus anew (needs Debian's synthesisers)")
-    adding.add_argument("--out", type=Path, default=EMBEDDED, help="where dev/ and test/ shall appear")
+    adding.add_argument("--out", type=place, default=EMBEDDED, help="where dev/ and test/ shall appear")
     adding.add_argument("--seed", type=number(int, 0), default=SEED)
     adding.set_defaults(run=_render)
     return parser

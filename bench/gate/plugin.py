@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,9 +101,9 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     if option.against is not None:
         parser = argparse.ArgumentParser()
         add_options(parser.add_argument)
-        options = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
-        corpus = options["corpus"]
-        options |= {"corpus": None if corpus is None else str(corpus), "accuracy": run.options.scoring.extent}
+        values = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
+        options = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        options["accuracy"] = run.options.scoring.extent
         gate.compare_with(option.against, options)
     return gate
 

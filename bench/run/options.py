@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import variants
 from bench.pipeline.staged import PRESETS, PipelineSettings
 from variants import UserError
+from variants.commands import place
 from variants.loading import default_segmentation
 
 ACCURACY_BUDGET = 120.0  # seconds
@@ -140,13 +141,18 @@ def add_options(add: Callable[..., Any]) -> None:
     add("--latency", type=float, default=3.0, metavar="S", help="algorithmic latency in seconds (default: 3)")
     add(
         "--corpus",
-        type=Path,
+        type=place,
         metavar="DIR",
         help="folder of audio with RTTM, or sample, embedded-dev, embedded-test (default: sample and embedded-test)",
     )
     add("--files", metavar="A,B", help="names of the corpus' files to use")
     for labels in ("--rttm", "--uem"):
-        add(labels, metavar="FILE|DIR", help=f"with --corpus DIR: {labels[2:].upper()} to use (default: those in DIR)")
+        add(
+            labels,
+            type=place,
+            metavar="FILE|DIR",
+            help=f"with --corpus DIR: {labels[2:].upper()} to use (default: those in DIR)",
+        )
     add("--collar", type=float, default=0.0, metavar="S", help="collar in seconds, in all (default: 0)")
     add("--skip-overlap", action="store_true", help="do not score overlapped speech")
     add(
@@ -182,7 +188,7 @@ def parse(get: Callable[[str], Any]) -> Options:
         value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
     ]
     names = [name.strip() for name in (get("files") or "").split(",") if name.strip()]
-    rttm, uem = (Path(get(labels)) if get(labels) else None for labels in ("rttm", "uem"))
+    rttm, uem = (Path(get(labels)) if get(labels) is not None else None for labels in ("rttm", "uem"))
     return Options(
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
         CorpusOptions(get("corpus"), tuple(names) if get("files") else None, rttm, uem),

@@ -154,8 +154,8 @@ def check_studied(given: argparse.Namespace, data: Path | None) -> None:
         if why := run.scores.unjudged or (None if run.scores.wanted else "--accuracy off leaves nothing to compare"):
             raise UserError(f"{corpus}: {why}")
     if data is not None:
-        read_speech(data)
         check_writable(given.out / "x", "--out")
+        read_speech(data)
 
 
 def _options(given: argparse.Namespace, corpus: Path) -> Options:

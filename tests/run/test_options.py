@@ -71,3 +71,12 @@ def test_a_benchmark_is_named_by_its_kind() -> None:
     assert [kind_of(f"bench_{kind.replace('-', '_')}") for kind in KINDS] == ["model-only", "pipeline"]
     with pytest.raises(UserError, match="test_mine"):
         kind_of("test_mine")
+
+
+@pytest.mark.parametrize("option", ["--corpus", "--rttm", "--uem"])
+def test_an_unset_variable_is_not_the_current_folder(
+    options: Make, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    with pytest.raises(SystemExit):
+        options(option, "")
+    assert f"argument {option}: is empty" in capsys.readouterr().err
