@@ -19,21 +19,20 @@ class GraphStep(nn.Module):
     def __init__(self, trunk: FrameTrunk, finish: Finish = as_it_is) -> None:
         super().__init__()
         self.trunk = trunk
-        _, state = trunk.start(torch.rand(trunk.field))
-        outputs, _ = self.first(torch.rand(STEPS * trunk.hop, 1), state, 0.5)
-        axes = {"inputs": {0: "steps"}, "outputs": {0: "frames"}}
-        self.graph = Graph(Flat(trunk), feed(outputs, state, 0.5), finish, axes)
-
-    def first(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
-        """The first stage alone, of all stages' state: the sinc filters are quicker in torch, and stay in float."""
-        found: tuple[Tensor, State] = self.trunk(samples, State(state.contexts[:1], state.moments[:1]), rate, slice(1))
-        return found
+        example = feed_of(trunk, torch.rand(trunk.field + STEPS * trunk.hop), 1)
+        self.graph = Graph(Flat(trunk), example, finish, {"inputs": {0: "steps"}, "outputs": {0: "frames"}})
 
     def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
-        outputs, before = self.first(samples, state, rate)
+        outputs, before = first_stage(self.trunk, samples, state, rate)
         frames, *after = self.graph.run(feed(outputs, state, rate))
         contexts = len(state.contexts) - 1
         return frames, State(before.contexts + after[:contexts], before.moments + after[contexts:])
+
+
+def first_stage(trunk: FrameTrunk, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
+    """Outputs and state of the first stage alone, out of all: the sinc filters are quicker in torch, and in float."""
+    found: tuple[Tensor, State] = trunk(samples, State(state.contexts[:1], state.moments[:1]), rate, slice(1))
+    return found
 
 
 class Flat(nn.Module):
@@ -53,3 +52,12 @@ def feed(inputs: Tensor, state: State, rate: float) -> dict[str, Tensor]:
     """A `Flat`'s inputs by name; state: of all stages."""
     behind = [*state.contexts[1:], *state.moments[1:]]
     return {"inputs": inputs, "rate": torch.tensor(rate), **{f"state{i}": tensor for i, tensor in enumerate(behind)}}
+
+
+def feed_of(trunk: FrameTrunk, waveform: Tensor, begun: int) -> dict[str, Tensor]:
+    """A feed as it comes up within a waveform (samples,) of which `begun` frames have been computed."""
+    at = (begun - 1) * trunk.hop + trunk.field
+    _, state = trunk.start(waveform[:at])
+    new = trunk.frames_in(len(waveform)) - begun
+    outputs, _ = first_stage(trunk, waveform[at : at + new * trunk.hop, None], state, 0.5)
+    return feed(outputs, state, 0.5)
