@@ -1,6 +1,5 @@
 """The streaming trunk: each frame once, the same however it comes; streams apart; what makes one start afresh."""
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,21 +18,6 @@ from variants.streaming.trunk import FrameTrunk, Stage, State, blended, moments_
 
 HOP, FIELD = 270, 4771  # by hand: strides 10, 3, 3, 3; 251 + 10 (2 + 3 (4 + 2 + 3 (4 + 2 + 3 * 14)))
 LENGTH = 8000  # samples of a chunk: 12 frames, the last of which ends 259 samples before it
-
-
-@pytest.fixture(scope="module")
-def folded(stock: Any) -> Any:
-    """Not to be changed. Small, so that a test can go through many chunks; its activations as in the stock model."""
-    small = copy.deepcopy(stock)
-    channels = (80, 60, 60, 32, 32, 32, 32, 48)
-    small = variants.compressed.channel_pruned.with_channels(small, channels)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        for norm in (m for m in small.modules() if isinstance(m, nn.InstanceNorm1d | nn.BatchNorm1d)):
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
-            nn.init.uniform_(norm.bias, -0.5, 0.5)
-    shared = variants.exact.shared_trunk.share(small.eval())
-    return variants.exact.folded.fold(shared)
 
 
 def noise(samples: int, seed: int = 0) -> Tensor:

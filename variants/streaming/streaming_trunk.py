@@ -16,11 +16,10 @@ from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
 
 from .step import GraphStep
-from .trunk import FrameTrunk, State
+from .trunk import RATE, FrameTrunk, State
 
 STREAMS = 4  # kept at a time: as many interleaved streams can share a model
 SECONDS = 5.0  # in which the statistics forget all but 1/e: `python -m bench.studies streaming`
-RATE = 16_000
 TOLERANCES = {"": 0.5, "distilled-": 1.0, "channel-pruned-50-": 1.0, "channel-pruned-75-": 2.0}  # of whose trunk
 Step = Callable[[Tensor, State, float], tuple[Tensor, State]]  # as `FrameTrunk` itself is called
 

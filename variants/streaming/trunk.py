@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from variants.errors import UnavailableError
 from variants.exact.lowered import sincnet_layers
 
+RATE = 16_000  # samples a second
 Moments = Tensor  # (2, channels): mean and variance by which a norm normalises
 
 
