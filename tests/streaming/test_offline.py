@@ -36,7 +36,7 @@ def test_frames_are_those_of_the_stream(folded: Any) -> None:
     with torch.no_grad():
         found = frames_by(trunk, wave, counts, exponential(1.0))
         for i, count in enumerate(counts):
-            kept, centre, _ = model.frames(wave[i * step : i * step + size])
+            kept, centre, *_ = model.frames(wave[i * step : i * step + size])
             expected = kept[:, : len(centre)] + centre
             torch.testing.assert_close(found[count - 12 : count], expected, rtol=1e-4, atol=1e-4)
     assert len(model.streams) == 1

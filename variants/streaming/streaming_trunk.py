@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from variants.exact.pooling import ProductPool, pool_directly, pool_products
 from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
 
+from .drift import drift, load_correction, mark
 from .step import GraphStep
 from .trunk import RATE, FrameTrunk, State
 
@@ -30,7 +32,8 @@ class Stream:
 
     waveform: that chunk (samples,). begin: where it begins, in samples from the stream's first. shift: by how many the
     next is expected after it. kept: frames and their squares, less `centre`, (rows, 2 features), of which those
-    up to `end` are known; the last of these is the stream's frame number `frames` - 1.
+    up to `end` are known; the last of these is the stream's frame number `frames` - 1. marks: by the same rows, the
+    statistics of `variants.streaming.drift`.
     """
 
     waveform: Tensor
@@ -39,8 +42,23 @@ class Stream:
     state: State
     centre: Tensor
     kept: Tensor
+    marks: Tensor
     end: int
     frames: int
+
+
+class Window(NamedTuple):
+    """What is known of a chunk: as many frames as the stock trunk gives of it.
+
+    frames: with their squares, less `centre` (features,), (n, 2 features). late: how many frames after the stock's
+    first the first one begins: a stream's frames lie on one grid, chunks anywhere, so that is some part of one, and
+    mostly negative. marks: (n, statistics), as in `Stream`.
+    """
+
+    frames: Tensor
+    centre: Tensor
+    late: float
+    marks: Tensor
 
 
 class StreamingTrunk(SharedTrunk):
@@ -51,7 +69,8 @@ class StreamingTrunk(SharedTrunk):
     row starts a stream, and is embedded as the stock model does it; one with a NaN or an infinity is, too, and not
     kept.
     seconds: in which the norms' statistics forget all but 1/e; infinity: they stay those of a stream's first chunk.
-    step: makes what stands in for the trunk behind a stream's first chunk.
+    step: makes what stands in for the trunk behind a stream's first chunk. `correction`: (statistics, dimension), what
+    `variants.streaming.drift` adds to embeddings, where it was fitted to this model.
     For inference. Not thread-safe: calls change what is kept, so each thread needs a model of its own.
     """
 
@@ -66,28 +85,30 @@ class StreamingTrunk(SharedTrunk):
             raise UnavailableError("streaming needs a model whose BatchNorms are folded")
         self.frame_trunk, self.stats_pool, self.seconds = FrameTrunk(model), pool, seconds
         self.step: Step = self.frame_trunk if step is None else step(self.frame_trunk)
+        self.correction: nn.Parameter | None = None
         del self.sincnet, self.tdnns
         self.streams: list[Stream] = []  # the most recent first
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
         sizes = run_lengths(waveforms)
         rows = iter([None] * len(sizes) if weights is None else weights.split(sizes))
-        pooled, first = [], 0
+        found, first = [], 0
         for size in sizes:
-            frames, centre, late = self.frames(waveforms[first, 0])
-            found = self.pooled(frames, centre, next(rows), late)
-            pooled.append(found.expand(size, -1) if weights is None else found)
+            found.append(self.embedded(self.frames(waveforms[first, 0]), next(rows)).expand(size, -1))
             first += size
-        embeddings: Tensor = self.embedding(torch.cat(pooled))
+        return torch.cat(found)
+
+    def embedded(self, window: Window, weights: Tensor | None) -> Tensor:
+        """Embeddings (rows, dimension) under weights (rows, given); one of all frames alike without."""
+        embeddings: Tensor = self.embedding(self.pooled(window.frames, window.centre, weights, window.late))
+        if self.correction is not None:
+            apart = drift(window.marks, placed(weights, len(window.marks), window.late))
+            embeddings = embeddings + apart @ self.correction
         return embeddings
 
     @torch.no_grad()
-    def frames(self, waveform: Tensor) -> tuple[Tensor, Tensor, float]:
-        """As many frames, and their squares, as the stock trunk gives of a chunk (samples,): (frames, 2 features).
-
-        Also what was subtracted before (features,), and how many frames later than the stock's first the first one
-        begins: a stream's frames lie on one grid, chunks anywhere, so that is some part of one, and mostly negative.
-        """
+    def frames(self, waveform: Tensor) -> Window:
+        """The frames of a chunk (samples,), those that are new computed and the others found."""
         trunk = self.frame_trunk
         count = trunk.frames_in(len(waveform))
         sound = bool(torch.isfinite(waveform.sum()))
@@ -95,7 +116,8 @@ class StreamingTrunk(SharedTrunk):
         if sound:
             self.streams = [stream, *(other for other in self.streams if other is not stream)][:STREAMS]
         late = (stream.frames - count) * trunk.hop - stream.begin
-        return stream.kept[stream.end - count : stream.end], stream.centre, late / trunk.hop
+        rows = slice(stream.end - count, stream.end)
+        return Window(stream.kept[rows], stream.centre, late / trunk.hop, stream.marks[rows])
 
     def pooled(self, frames: Tensor, centre: Tensor, weights: Tensor | None, late: float = 0.0) -> Tensor:
         """Statistics (rows, 2 features) of centred `frames` and their squares under weights (rows, given), or none."""
@@ -104,10 +126,7 @@ class StreamingTrunk(SharedTrunk):
         if weights is None:
             plain: Tensor = self.stats_pool((frames[:, :features] + centre).t()[None])
             return plain
-        given, count = weights.shape[1], len(frames)
-        if given != count or late:  # as `F.interpolate` chooses the nearest, each frame where it lies
-            places = (torch.arange(count, dtype=torch.float32) + late) * (torch.ones(()) * given / count)
-            weights = weights.index_select(1, places.floor().long().clamp(0, given - 1))
+        weights = placed(weights, len(frames), late)
         first, second = (weights @ frames).split(features, dim=1)
         total, squares = weights.sum(dim=1, keepdim=True), torch.square(weights).sum(dim=1, keepdim=True)
         offset = (centre * scale + shift).expand(len(weights), -1)
@@ -124,8 +143,10 @@ class StreamingTrunk(SharedTrunk):
         count, features = rows.shape
         kept = rows.new_empty(2 * count, 2 * features)
         shift = self.streams[0].shift if self.streams else 0  # steps are mostly alike
-        stream = Stream(waveform.clone(), 0, shift, state, rows.mean(dim=0), kept, 0, 0)
-        _append(stream, rows, count)
+        own = mark(state.moments, state.moments, 0)
+        marks = rows.new_empty(2 * count, len(own))
+        stream = Stream(waveform.clone(), 0, shift, state, rows.mean(dim=0), kept, marks, 0, 0)
+        _append(stream, rows, own, count)
         return stream
 
     def _continued(self, waveform: Tensor) -> Stream | None:
@@ -150,20 +171,35 @@ class StreamingTrunk(SharedTrunk):
         first = (stream.frames - 1) * trunk.hop + trunk.field - stream.begin
         samples = waveform[first : first + new * trunk.hop, None]
         rate = 1 - exp(-new * trunk.hop / (RATE * self.seconds))
-        rows, stream.state = self.step(samples, stream.state, rate)
-        _append(stream, rows, count)
+        rows, after = self.step(samples, stream.state, rate)
+        marked = mark(stream.state.moments, after.moments, rate)
+        stream.state = after
+        _append(stream, rows, marked, count)
 
 
-def _append(stream: Stream, found: Tensor, count: int) -> None:
-    """Keep new frames (n, features), and of those before them what makes at least `count` in all."""
+def placed(weights: Tensor | None, count: int, late: float) -> Tensor:
+    """Weights (rows, given) as `F.interpolate` chooses the nearest, of `count` frames where they lie; None: ones."""
+    if weights is None:
+        return torch.ones(1, count)
+    given = weights.shape[1]
+    if given == count and not late:
+        return weights
+    places = (torch.arange(count, dtype=torch.float32) + late) * (torch.ones(()) * given / count)
+    return weights.index_select(1, places.floor().long().clamp(0, given - 1))
+
+
+def _append(stream: Stream, found: Tensor, marked: Tensor, count: int) -> None:
+    """Keep new frames (n, features) with their mark, and of those before them what makes at least `count` in all."""
     rows = found[-count:]
     new, features = rows.shape
     if stream.end + new > len(stream.kept):
-        stream.kept[:count] = stream.kept[stream.end - count : stream.end].clone()
+        for rows_kept in (stream.kept, stream.marks):
+            rows_kept[:count] = rows_kept[stream.end - count : stream.end].clone()
         stream.end = count
     block = stream.kept[stream.end : stream.end + new]
     torch.sub(rows, stream.centre, out=block[:, :features])
     torch.square(block[:, :features], out=block[:, features:])
+    stream.marks[stream.end : stream.end + new] = marked
     stream.end, stream.frames = stream.end + new, stream.frames + len(found)
 
 
@@ -173,9 +209,16 @@ def _constant(samples: Tensor) -> bool:
     return bool((samples[-PROBE:] == last).all() and (samples == last).all())
 
 
+def made_streaming(model: nn.Module, step: Callable[[FrameTrunk], Step]) -> StreamingTrunk:
+    """The streaming form of a model, with the correction that is shipped for it, if one is."""
+    made = StreamingTrunk(model, step=step).eval()
+    made.correction = load_correction(model)
+    return made
+
+
 def streaming_trunk(model: nn.Module) -> nn.Module:
     """Each frame of the trunk once, normalised by statistics that move slowly; pooled under each chunk's weights."""
-    return StreamingTrunk(model, step=GraphStep).eval()
+    return made_streaming(model, GraphStep)
 
 
 for prefix, tolerance in TOLERANCES.items():

@@ -9,7 +9,7 @@ from variants.registry import Variant
 from variants.runtime.graph import Graph
 
 from .step import GraphStep, feed_of
-from .streaming_trunk import TOLERANCES, StreamingTrunk
+from .streaming_trunk import TOLERANCES, made_streaming
 from .trunk import FrameTrunk
 
 
@@ -23,7 +23,7 @@ def int8_step(trunk: FrameTrunk) -> GraphStep:
 
 def streaming_trunk_int8(model: nn.Module) -> nn.Module:
     """What `streaming_trunk` does, in int8."""
-    made = StreamingTrunk(model, step=int8_step).eval()
+    made = made_streaming(model, int8_step)
     found = calibration()
     pooled = [
         made.pooled(*made.frames(torch.from_numpy(waveform[0]))[:2], torch.from_numpy(weights))
