@@ -23,6 +23,7 @@ VARIANTS = (
     ("__main__", "live"),
     ("exporting",),
     ("segmentation", "training"),
+    ("streaming",),
     ("compressed",),
     ("exact", "paper"),
     ("loading", "runtime"),

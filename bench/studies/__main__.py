@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-STUDIES = ("ablation", "distillation", "peers", "pruning", "sensitivity", "wavlm")
+STUDIES = ("ablation", "distillation", "peers", "pruning", "sensitivity", "streaming", "wavlm")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -95,7 +95,7 @@ class CachedFront(nn.Module):
         """The stream whose last chunk this one continues, brought up to it; None if there is none."""
         positions = (len(waveform) - self.kernel) // self.stride + 2 - self.pool  # that a chunk has
         for stream in self.streams:
-            shift = self._shift(stream, waveform)
+            shift = shift_between(stream.waveform, waveform, self.stride, stream.shift)
             if shift is None or shift >= positions:
                 continue
             if shift:
@@ -118,32 +118,32 @@ class CachedFront(nn.Module):
             column, phase = divmod(position + offset, self.pool)
             extremes[:, :, phase, column : column + block.shape[2]] = block
 
-    def _shift(self, stream: Stream, waveform: torch.Tensor) -> int | None:
-        """By how many positions `waveform` continues the stream's last chunk; None if it does not."""
-        last = stream.waveform
-        if last.shape != waveform.shape:
-            return None
-        for shift in (stream.shift, 0):
-            if self._continues(last, waveform, shift):
-                return shift
-        # The end of the last chunk, looked for at every place that a multiple of the stride would bring it to.
-        probe, behind = last[-PROBE:], len(last) - PROBE
-        places = waveform[behind % self.stride :].unfold(0, PROBE, self.stride)
-        for place in (places == probe).all(dim=1).nonzero().flatten().flip(0)[:CANDIDATES].tolist():
-            moved: int = behind // self.stride - place
-            if self._continues(last, waveform, moved):
-                return moved
-        return None
 
-    def _continues(self, last: torch.Tensor, waveform: torch.Tensor, shift: int) -> bool:
-        """Whether all samples that the two share are equal."""
-        samples = shift * self.stride
-        shared = len(last) - samples
-        return (
-            shared > 0
-            and torch.equal(last[samples : samples + PROBE], waveform[: min(PROBE, shared)])
-            and torch.equal(last[samples:], waveform[:shared])
-        )
+def shift_between(last: torch.Tensor, waveform: torch.Tensor, stride: int, known: int) -> int | None:
+    """By how many strides a chunk continues the `last` one (samples,); None if it does not. known: tried first."""
+    if last.shape != waveform.shape:
+        return None
+    for shift in (known, 0):
+        if _continues(last, waveform, shift * stride):
+            return shift
+    # The end of the last chunk, looked for at every place that a multiple of the stride would bring it to.
+    probe, behind = last[-PROBE:], len(last) - PROBE
+    places = waveform[behind % stride :].unfold(0, PROBE, stride)
+    for place in (places == probe).all(dim=1).nonzero().flatten().flip(0)[:CANDIDATES].tolist():
+        moved: int = behind // stride - place
+        if _continues(last, waveform, moved * stride):
+            return moved
+    return None
+
+
+def _continues(last: torch.Tensor, waveform: torch.Tensor, samples: int) -> bool:
+    """Whether all samples that the two share are equal, if one came so many after the other."""
+    shared = len(last) - samples
+    return (
+        shared > 0
+        and torch.equal(last[samples : samples + PROBE], waveform[: min(PROBE, shared)])
+        and torch.equal(last[samples:], waveform[:shared])
+    )
 
 
 def back_layers(sincnet: nn.Module) -> list[nn.Module]:

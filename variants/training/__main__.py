@@ -115,6 +115,18 @@ def train_pruned(args: argparse.Namespace) -> None:
     prune.train(student.load_teacher(args.teacher), _speech(args), args)
 
 
+def train_streaming(args: argparse.Namespace) -> None:
+    from . import streaming
+
+    streaming.train(_speech(args), args)
+
+
+def fit_drift(args: argparse.Namespace) -> None:
+    from . import drift
+
+    drift.train(_speech(args), args)
+
+
 def train_wavlm(args: argparse.Namespace) -> None:
     from . import wavlm
 
@@ -228,6 +240,24 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--crop", type=float, default=5.0, help="seconds")
     recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--data-seed", type=int, default=1, help="of the stored features and of who is held out")
+
+    recipe = command("streaming", train_streaming, "Teach the trunk to do with statistics that move slowly.")
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=600, lr=1e-4)
+    recipe.add_argument("--teacher", default="bundled", metavar="MODEL", help="as pytest's --embedding")
+    recipe.add_argument("--rows", type=int, default=4, help="simulated stretches of 20 s per batch")
+    recipe.add_argument("--chunks", type=int, default=6, help="of each stretch that are compared")
+    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-stretches", type=int, default=12, help="conversations simulated from these")
+
+    recipe = command("drift", fit_drift, "Fit what the streaming trunk adds to embeddings where statistics moved.")
+    _add_data(recipe)
+    recipe.add_argument("--out", type=Path, required=True, metavar="FILE", help="the map, as safetensors")
+    recipe.add_argument("--teacher", default="bundled", metavar="MODEL", help="as pytest's --embedding")
+    recipe.add_argument("--stretches", type=int, default=400, help="simulated conversations of 20 s")
+    recipe.add_argument("--dev-speakers", type=int, default=12, help="held out for the figures printed")
+    recipe.add_argument("--seed", type=int, default=1)
+    recipe.add_argument("--threads", type=int, help="threads of PyTorch (default: its own choice)")
 
     recipe = command("wavlm", train_wavlm, "Fine-tune, prune, distil and train a WavLM segmentation (docs/wavlm.md).")
     _add_data(recipe)

@@ -1,0 +1,188 @@
+"""An x-vector's trunk frame by frame: each computed once, from new samples and what is kept of those before them.
+
+Time comes first here, (steps, channels), so that a convolution of few steps is one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from variants.errors import UnavailableError
+from variants.exact.lowered import sincnet_layers
+
+RATE = 16_000  # samples a second
+Moments = Tensor  # (2, channels): mean and variance by which a norm normalises
+
+
+@dataclass
+class State:
+    """What the next frame of a stream needs, by stage: normed inputs (context, channels), moments for its norm."""
+
+    contexts: list[Tensor] = field(default_factory=list)
+    moments: list[Moments] = field(default_factory=list)
+
+
+class FrameConv(nn.Module):
+    """An unpadded, ungrouped convolution: (steps, inputs) -> (fewer steps, outputs)."""
+
+    def __init__(self, layer: nn.Conv1d) -> None:
+        super().__init__()
+        if layer.padding != (0,) or layer.groups != 1 or (layer.stride != (1,) and layer.in_channels > 1):
+            raise UnavailableError("streaming needs convolutions without padding, groups and stride behind the first")
+        (self.taps,), (self.stride,), (self.dilation,) = layer.kernel_size, layer.stride, layer.dilation
+        self.weight = nn.Parameter(layer.weight.detach().transpose(1, 2).flatten(1).contiguous(), requires_grad=False)
+        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+        self.field, self.hop = (self.taps - 1) * self.dilation + 1, self.stride
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.weight.shape[1] == self.taps and self.taps > 1:  # of the waveform
+            windows = inputs[:, 0].unfold(0, self.field, self.stride)[:, :: self.dilation]
+        else:
+            steps = inputs.shape[0] - self.field + 1
+            taps = [inputs[tap * self.dilation : tap * self.dilation + steps] for tap in range(self.taps)]
+            windows = taps[0] if len(taps) == 1 else torch.cat(taps, dim=1)
+        return F.linear(windows, self.weight, self.bias)
+
+
+class FramePool(nn.Module):
+    """The largest of each `hop` adjacent steps: (steps, channels) -> (steps // hop, channels)."""
+
+    def __init__(self, layer: nn.MaxPool1d) -> None:
+        super().__init__()
+        size = layer.kernel_size
+        if not isinstance(size, int) or size != layer.stride or layer.padding or layer.dilation != 1 or layer.ceil_mode:
+            raise UnavailableError("streaming needs a plain pooling of adjacent outputs")
+        self.field = self.hop = size
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        steps = inputs.shape[0] // self.hop
+        return inputs[: steps * self.hop].reshape(steps, self.hop, inputs.shape[1]).amax(dim=1)
+
+
+class Stage(nn.Module):
+    """Layers whose outputs depend on `field` successive inputs each, `hop` further on from one output to the next.
+
+    norm: what normalises the inputs, if anything does, and `activation` behind it.
+    """
+
+    def __init__(self, norm: nn.InstanceNorm1d | None, activation: nn.Module, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if norm is not None and (norm.track_running_stats or not norm.affine):
+            raise UnavailableError("streaming needs instance norms with a scale and statistics of the chunk")
+        self.norm, self.activation, self.layers = norm, activation, nn.Sequential(*layers)
+        self.field = self.hop = 1
+        for layer in layers:
+            if isinstance(layer, FrameConv | FramePool):
+                self.field, self.hop = self.field + (layer.field - 1) * self.hop, self.hop * layer.hop
+
+    def normalised(self, inputs: Tensor, moments: Moments) -> Tensor:
+        """Inputs through the norm, with these moments in place of the chunk's, and the activation behind it."""
+        assert self.norm is not None
+        scale = self.norm.weight / torch.sqrt(moments[1] + self.norm.eps)
+        outputs: Tensor = self.activation(inputs * scale + (self.norm.bias - moments[0] * scale))
+        return outputs
+
+
+def stages(model: nn.Module) -> Iterator[Stage]:
+    """The trunk of an XVectorSincNet whose BatchNorms are folded: a stage for each convolution of more than one tap."""
+    tdnns = getattr(model, "tdnns", None)
+    if not isinstance(tdnns, nn.ModuleList) or any(isinstance(layer, nn.BatchNorm1d) for layer in tdnns):
+        raise UnavailableError(f"streaming needs a folded XVectorSincNet, not a {type(model).__name__}")
+    norm: nn.InstanceNorm1d | None = None
+    activation: nn.Module = nn.Identity()
+    layers: list[nn.Module] = []
+    for layer in (*sincnet_layers(model.get_submodule("sincnet")), *tdnns):
+        if layers and (isinstance(layer, nn.InstanceNorm1d) or (isinstance(layer, nn.Conv1d) and _wide(layer))):
+            yield Stage(norm, activation, layers)
+            norm, activation, layers = None, nn.Identity(), []
+        if isinstance(layer, nn.InstanceNorm1d):
+            norm = layer
+        elif isinstance(layer, nn.Conv1d):
+            layers.append(FrameConv(layer))
+        elif isinstance(layer, nn.MaxPool1d):
+            layers.append(FramePool(layer))
+        elif layers:
+            layers.append(layer)
+        else:
+            activation = layer
+    yield Stage(norm, activation, layers)
+
+
+def _wide(layer: nn.Conv1d) -> bool:
+    return layer.kernel_size[0] > 1
+
+
+def moments_of(inputs: Tensor) -> Moments:
+    """Of (steps, channels), as an instance norm takes them."""
+    mean = inputs.mean(dim=0)
+    return torch.stack([mean, torch.square(inputs - mean).mean(dim=0)])
+
+
+def blended(known: Moments, found: Moments, rate: Tensor | float) -> Moments:
+    """Moments of what the two describe, together, in the shares 1 - rate and rate."""
+    change = found - known
+    between = torch.square(change[0]) * (rate * (1 - rate))
+    return known + rate * change + torch.stack([torch.zeros_like(between), between])
+
+
+class FrameTrunk(nn.Module):
+    """The trunk in stages, without a state of its own: whoever calls keeps a `State` for each stream.
+
+    hop: samples from frame to frame; field: samples that a frame depends on.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.stages: list[Stage] = list(stages(model))
+        self.parts = nn.ModuleList(self.stages).requires_grad_(False)
+        self.hop, self.field = prod(stage.hop for stage in self.stages), self.inputs_of(1)[0]
+
+    def inputs_of(self, frames: int) -> list[int]:
+        """How many inputs of each stage, and frames, so many frames need."""
+        needed = [frames]
+        for stage in reversed(self.stages):
+            needed.insert(0, (needed[0] - 1) * stage.hop + stage.field)
+        return needed
+
+    def frames_in(self, samples: int) -> int:
+        """How many frames so many samples give by themselves."""
+        return max((samples - self.field) // self.hop + 1, 0)
+
+    def start(self, waveform: Tensor, known: Sequence[Moments] = ()) -> tuple[Tensor, State]:
+        """All frames (n, features) of a stream's first chunk (samples,), and the state for those that follow.
+
+        The norms take the chunk's own statistics, as in the stock model, unless others are `known`.
+        """
+        outputs, state, given = waveform[:, None], State(), iter(known)
+        for stage, needed in zip(self.stages, self.inputs_of(self.frames_in(len(waveform)))[1:], strict=True):
+            if stage.norm is not None:
+                state.moments.append(next(given) if known else moments_of(outputs))
+                outputs = stage.normalised(outputs, state.moments[-1])
+            first = needed * stage.hop
+            state.contexts.append(outputs[first : first + stage.field - stage.hop].clone())
+            outputs = stage.layers(outputs)
+        return outputs, state
+
+    def forward(
+        self, inputs: Tensor, state: State, rate: Tensor | float, part: slice = slice(None)
+    ) -> tuple[Tensor, State]:
+        """The next frames (n, features) of n hops of samples (n hop, 1), and the state behind them.
+
+        rate: share of the new inputs in the statistics by which they are normalised. part: of the stages, of which
+        inputs, outputs and the state then are.
+        """
+        outputs, after, given = inputs, State(), iter(state.moments)
+        for stage, context in zip(self.stages[part], state.contexts, strict=True):
+            if stage.norm is not None:
+                after.moments.append(blended(next(given), moments_of(outputs), rate))
+                outputs = stage.normalised(outputs, after.moments[-1])
+            outputs = torch.cat([context, outputs])
+            after.contexts.append(outputs[outputs.shape[0] - context.shape[0] :])
+            outputs = stage.layers(outputs)
+        return outputs, after
