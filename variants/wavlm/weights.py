@@ -145,7 +145,7 @@ def load_file(path: Path) -> Segmenter:
     try:
         sizes, state, notes = read(path)
         if notes.get("kind") != KIND:
-            raise ValueError("it holds no WavLM segmentation")
+            raise ValueError("it holds no WavLM")
         if sizes["head"]["blocks"] > len(state):
             raise ValueError("it claims more blocks than it has weights")
         with torch.device("meta"):  # sizes first, before a file's claims take memory
