@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from bench.pipeline.staged import diart_pipeline
 from bench.run.options import add_options, parse
 from bench.run.run import Run
 from variants import UserError
+from variants.commands import command
 from variants.loading.sources import CAMPPLUS
 
 Labels = Callable[[Recording], Annotation]
@@ -94,17 +94,11 @@ def diart(run: Run, name: str) -> Labels:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table, row by row; 0, or 1 after one line on stderr."""
+    """Print the table, row by row; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies peers", description=__doc__)
     add_options(parser.add_argument)
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        study(given)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies peers", lambda: study(given))
 
 
 def study(given: argparse.Namespace) -> None:

@@ -42,6 +42,7 @@ def unscored(monkeypatch: pytest.MonkeyPatch) -> None:
         ("bench.studies", "pruning --report nowhere", "nowhere: no such folder"),
         ("bench.studies", "sensitivity --embedding nowhere", "--embedding nowhere: no such file"),
         ("bench.studies", "sensitivity --variant segmentation-onnx", "unknown variant 'segmentation-onnx'"),
+        ("bench.studies", "peers --corpus nowhere", "nowhere: no such folder"),
         ("bench.studies", "wavlm --corpus nowhere", "nowhere: no such folder"),
         ("bench.gate", "selfcheck --json empty", "--json empty: this is a folder"),
         ("bench.gate", "selfcheck --from nowhere", "nowhere: not what `selfcheck --json` writes"),

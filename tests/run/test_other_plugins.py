@@ -194,6 +194,13 @@ def test_ctrl_c_between_rounds() -> None:
     assert len(caught.value.measurement.rounds["a"].seconds) == 6
 
 
+def test_a_corpus_elsewhere(made_project: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Behind a space, pytest would look for the conftest.py there, as the README says."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    run(made_project, f"--corpus={folder}").assert_outcomes(passed=2)
+    assert run(made_project, "--corpus", str(folder)).ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_a_folder_with_spaces(made_project: pytest.Pytester) -> None:
     (made_project.path / "of mine").mkdir()
     shutil.move(made_project.path / "conftest.py", made_project.path / "of mine")
