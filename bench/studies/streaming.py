@@ -7,8 +7,6 @@ then multiply-adds of a chunk that follows another, by step and by the chunk's l
 from __future__ import annotations
 
 import argparse
-import sys
-import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
@@ -24,8 +22,8 @@ from bench.latency.floor import operations
 from bench.pipeline.diarize import Segmented, embed
 from bench.run.options import add_options, parse
 from bench.run.run import Run
-from variants import UserError
 from variants.arrays import Doubles
+from variants.commands import command
 from variants.compressed.calibration import calibration
 from variants.provenance import stamp
 from variants.registry import Built, as_embedding_model
@@ -115,26 +113,25 @@ def multiply_adds(model: Built, seconds: float, step: float) -> float | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the tables; 0, or 1 after one line on stderr."""
+    """Print the tables; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies streaming", description=__doc__)
     add_options(parser.add_argument)
     parser.add_argument("--taught", type=Path, metavar="FILE", help="of `python -m variants.training streaming`, too")
     parser.set_defaults(corpus=Path("embedded-dev"), variants=VARIANTS)
     given = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")  # of the libraries' own dependencies
-    try:
-        options = parse(lambda name: getattr(given, name))
-        run = Run(options, [entry.name for entry in variants.select(given.variants)], Path(), lambda *_: None)
-        run.prepare(timed=False)
-        for name, reason in run.models.skipped.items():
-            print(f"Skipped: {name} ({reason})")
-        with torch.no_grad():
-            _nearness(run, given.taught)
-            _work(run)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("bench.studies streaming", lambda: study(given))
+
+
+@torch.no_grad()
+def study(given: argparse.Namespace) -> None:
+    """The tables of nearness on a corpus, then that of work."""
+    options = parse(lambda name: getattr(given, name))
+    run = Run(options, [entry.name for entry in variants.select(given.variants)], Path(), lambda *_: None)
+    run.prepare(timed=False)
+    for name, reason in run.models.skipped.items():
+        print(f"Skipped: {name} ({reason})")
+    _nearness(run, given.taught)
+    _work(run)
 
 
 def _nearness(run: Run, taught: Path | None) -> None:

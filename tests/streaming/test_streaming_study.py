@@ -62,4 +62,4 @@ def test_work_grows_with_the_step_and_not_with_the_chunk(folded: Any) -> None:
 def test_missing_corpus_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert streaming.main(["--corpus", "no/such/folder"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("bench: ") and error.count("\n") == 1 and "no/such/folder" in error
+    assert error.startswith("bench.studies streaming: ") and error.count("\n") == 1 and "no/such/folder" in error
