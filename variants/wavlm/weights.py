@@ -145,7 +145,7 @@ def load_file(path: Path) -> Segmenter:
     try:
         sizes, state, notes = read(path)
         if notes.get("kind") != KIND:
-            raise ValueError("it holds no WavLM")
+            raise KeyError("kind")
         if sizes["head"]["blocks"] > len(state):
             raise ValueError("it claims more blocks than it has weights")
         with torch.device("meta"):  # sizes first, before a file's claims take memory
@@ -153,7 +153,8 @@ def load_file(path: Path) -> Segmenter:
         segmenter = Segmenter.of(sizes)
         segmenter.load_state_dict(state)
     except Exception as error:  # safetensors, JSON and torch each have their own for a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        said = "it holds no WavLM" if isinstance(error, KeyError) else str(error).strip()  # sizes or kind are not there
+        reason = (said.splitlines() or [type(error).__name__])[0][:300]
         raise UserError(f"{path}: not a segmentation of this project ({reason})") from None
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return stamp(segmenter.eval(), Provenance(str(path), sha256, trained=True))
