@@ -94,7 +94,7 @@ def test_rows(
 
 def test_the_reference_is_no_peer(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert peers.main(["--corpus", str(corpus), "--segmentation", "oracle"]) == 1
-    assert capsys.readouterr().err == "bench: --segmentation oracle: no peer knows the reference\n"
+    assert capsys.readouterr().err == "bench.studies peers: --segmentation oracle: no peer knows the reference\n"
 
 
 def test_diarts_labels_are_those_that_are_scored(clip: Recording, tmp_path: Path) -> None:

@@ -54,4 +54,4 @@ def test_a_run_is_trained_as_the_table_says(tmp_path: Path, monkeypatch: pytest.
 def test_missing_corpus_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert pruning.main(["--corpus", "no/such/folder"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("bench: ") and error.count("\n") == 1 and "no/such/folder" in error
+    assert error.startswith("bench.studies pruning: ") and error.count("\n") == 1 and "no/such/folder" in error

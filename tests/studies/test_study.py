@@ -80,7 +80,7 @@ def test_full_length_is_the_papers(trained: list[tuple[list[str], int]], speech_
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
-        f"bench: {tmp_path}: no audio; expected SPEAKER/**/*.flac or files named SPEAKER-*.flac\n"
+        f"bench.studies distillation: {tmp_path}: no audio; expected SPEAKER/**/*.flac or files named SPEAKER-*.flac\n"
     )
 
 

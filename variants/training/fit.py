@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int, lr: float) -> Non
     """Options that all recipes share."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="logs and checkpoints")
     parser.add_argument(
-        "--steps", type=number(int, 1), default=steps, help="optimiser steps in all (default %(default)s)"
+        "--steps", type=number(int, 0), default=steps, help="optimiser steps in all (default %(default)s)"
     )
     parser.add_argument("--epoch-steps", type=number(int, 1), default=100, help="steps between checkpoints")
     parser.add_argument("--keep", action="store_true", help="keep every checkpoint, as OUT/step=N.ckpt")
