@@ -99,6 +99,11 @@ class Evidence:
         return crossed_difference(*self._differences(one, other), fixed=True)
 
     @property
+    def pairs(self) -> int:
+        """How many pairs the control has."""
+        return len(self._pairs[1])
+
+    @property
     def noise(self) -> float:
         """Largest DER difference between the two perturbations of a pair of the control, in points."""
         pairs = zip(*self._pairs, strict=True)

@@ -60,7 +60,7 @@ def accuracy_notes(findings: Findings) -> list[str]:
         shown = bracketed((twin.points, twin.low, twin.high), "+.2f")
         lines.append(
             f"accuracy: the control, the baseline under other perturbations, differs from itself by {shown} points on "
-            f"average over {len(evidence.heard['baseline']) // 2} pairs; one pair by up to {evidence.noise:.2f}."
+            f"average over {evidence.pairs} pairs; one pair by up to {evidence.noise:.2f}."
         )
     lines.append(
         "accuracy: verdicts speak of these recordings, heard under perturbations that mean nothing; at most "

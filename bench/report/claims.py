@@ -155,7 +155,7 @@ def answer(
             left_out.append(f"{name} (accuracy not measured)")
         elif judged.verdict == "worse":
             left_out.append(f"{name} (DER {show_points(judged)})")
-        else:
+        elif judged.verdict == "within tolerance" or not fit:  # what is open and slower than the answer is none
             side = fit if judged.verdict == "within tolerance" else open_
             side[name] = f"pipeline latency {show_interval(ratio)} % of the baseline's, DER {show_points(judged)}"
     best, undecided = (next(iter(side.items()), None) for side in (fit, open_))

@@ -103,6 +103,7 @@ def test_without_a_reference_nothing_is_judged() -> None:
 def test_the_twin_pairs_other_perturbations_each_of_them_once() -> None:
     found = evidence(baseline=replicas(99.0, 1.0, 2.0, 4.0, 8.0, 16.0)).twin  # 1 - 2 and 4 - 8
     assert found is not None and found.points == pytest.approx(-2.5)
+    assert evidence(baseline=replicas(99.0, 1.0, 2.0, 4.0, 8.0, 16.0)).pairs == 2
     assert evidence(baseline=replicas(99.0, 1.0, 2.0, 4.0)).twin is None  # one pair has no spread
     assert evidence(baseline=replicas(99.0, 1.0, 2.0, 4.0, 8.0)).noise == 4
 
