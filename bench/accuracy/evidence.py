@@ -38,15 +38,15 @@ class Evidence:
 
         What is exact, and says what its parent says, is as right as that.
         """
-        name = self.speaker(name, over)
+        itself, name = min(len(self.heard[name]), len(self.heard[over])), self.speaker(name, over)
         count = min(len(self.heard[name]), len(self.heard[over]))
         mine, theirs = self.heard[name][:count], self.heard[over][:count]
         points = mine[0].increase_over(theirs[0])
         if points is None:
             return None
         if name == over or (_labels(mine) == _labels(theirs) and count >= LOOKS[0]):
-            return replace(equal(tolerance), heard=count)
-        look = max((look for look in LOOKS if look <= count), default=0)
+            return replace(equal(tolerance), heard=itself)
+        look = last_look(count)
         if not look:
             return unheard(points, count)
         errors, scored, groups = self._differences(mine[:look], theirs[:look])
@@ -74,16 +74,15 @@ class Evidence:
             return None
         if not more.any():
             return replace(equal(tolerance), heard=len(more))
-        look = max((look for look in LOOKS if look <= len(more)), default=0)
+        look = last_look(len(more))
         if not look:
             return unheard(float(more.mean()), len(more))
-        confidence = self._confidence(look)
-        found = judge([more[None, :look] / 100], [np.ones(1)], [0], tolerance, confidence, fixed=True)
+        errors, scored = [more[None, :look] / 100], [np.ones(1)]
+        found = judge(errors, scored, [0], tolerance, self._confidence(look), fixed=True)
         return replace(found, heard=look)
 
     def _confidence(self, look: int) -> float:
-        before = max((other for other in LOOKS if other < look), default=0)
-        return level(look / LOOKS[-1], before / LOOKS[-1], self.judged)
+        return level(look / LOOKS[-1], last_look(look - 1) / LOOKS[-1], self.judged)
 
     def interval(self, name: str, over: str = "baseline") -> Crossed:
         """The DER difference under all perturbations that both heard, with its 95 % interval on these recordings."""
@@ -153,6 +152,11 @@ class Evidence:
             [_scored(mine[0].files[i].der_blocks) for i in files],
             clusters([self.voices.get(mine[0].files[i].name, ()) for i in files]),
         )
+
+
+def last_look(count: int) -> int:
+    """The last look that so many perturbations allow; 0 for none."""
+    return max((look for look in LOOKS if look <= count), default=0)
 
 
 def need(evidence: Evidence, name: str, judged: Judgement) -> str:
