@@ -125,6 +125,8 @@ def test_scores_are_those_of_whole_outputs(
         assert score.cosine == pytest.approx(lowest_cosine(mine.embeddings, base.embeddings), abs=1e-6)
         assert score.parent_cosine == pytest.approx(lowest_cosine(mine.embeddings, above.embeddings), abs=1e-6)
         assert list(score.changed) == changed_chunks(file, 0, mine.by_chunk, above.by_chunk)
+        assert (score.labels == found[parent].files[0].labels) == (not score.changed)
+    assert found["distilled"].files[0].labels != found["baseline"].files[0].labels
     assert len(found["distilled"].changed) > len(found["distilled-shared-trunk"].changed)
     assert found["distilled"].cosine < 0.99
 

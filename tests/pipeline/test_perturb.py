@@ -12,11 +12,11 @@ WAVEFORMS = st.integers(1, 600).flatmap(lambda n: arrays(np.float32, (1, n), ele
 SEEDS = st.integers(1, 10_000)
 
 
-def shifts(seeds: range) -> list[int]:
+def shifts(seeds: range, name: str = "") -> list[int]:
     """Where a lone click of half the full scale lands."""
     click = np.zeros((1, 4 * SHIFT), np.float32)
     click[0, 2 * SHIFT] = 0.5
-    return [int(perturbed(click, seed)[0].argmax()) - 2 * SHIFT for seed in seeds]
+    return [int(perturbed(click, seed, name)[0].argmax()) - 2 * SHIFT for seed in seeds]
 
 
 def test_the_recording_as_it_is() -> None:
@@ -73,3 +73,7 @@ def test_pieces_are_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = perturbed(waveform, 5)
     monkeypatch.setattr("bench.pipeline.perturb.PIECE", 999)
     np.testing.assert_array_equal(perturbed(waveform, 5), whole)
+
+
+def test_recordings_are_perturbed_independently_of_one_another() -> None:
+    assert shifts(range(1, 20), "one") != shifts(range(1, 20), "other")

@@ -209,6 +209,8 @@ def test_answer_names_the_fastest_that_is_not_resolved_beside_it() -> None:
     said = answer(KIND, JUDGED | {"quickest": verdict("not resolved", 0.1)}, TRAINED)
     assert said.startswith("Answer: quicker is the fastest within tolerance")
     assert "Not resolved: quickest, pipeline latency 50.0 [49.0, 51.0] % of the baseline's, DER +0.10 [" in said
+    slower = answer(KIND, JUDGED | {"quick": verdict("not resolved", 0.1)}, TRAINED)
+    assert "Not resolved" not in slower  # what is open and slower than the answer is no better one
     none = answer(KIND, {name: verdict("not resolved", 0.1) for name in JUDGED}, TRAINED)
     assert none.startswith(
         "Answer: none within tolerance is distinguishable from the baseline. Not resolved: quickest,"

@@ -199,6 +199,23 @@ def test_a_stored_run_goes_as_far_as_it_goes() -> None:
     assert doc["timeline"] is None
 
 
+def test_a_stored_verdict_is_read_and_one_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    saved = json.loads(FIRST.read_text())
+    info = next(b for b in saved["benchmarks"] if b["name"] == "bench_pipeline[shared-folded]")["extra_info"]
+    info["der_judgement"] = {
+        "verdict": "worse", "points": 0.5, "low": 0.25, "high": None, "identical": False, "heard": 16
+    }  # fmt: skip
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(saved))
+    found = by_name(read(path), "shared-folded")["accuracy"]
+    assert found["increase"] == {"points": 0.5, "low": 0.25, "high": None}
+    assert (found["verdict"], found["heard"]) == ("worse", 16)
+    info["der_judgement"]["verdict"] = "splendid"
+    path.write_text(json.dumps(saved))
+    with pytest.raises(UserError, match="splendid"):
+        read(path)
+
+
 def test_intervals_of_percentiles_are_kept_and_shown(tmp_path: Path) -> None:
     kind = made().kinds["pipeline"]
     baseline = replace(
