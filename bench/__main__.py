@@ -19,7 +19,7 @@ from .report.fitted import as_text, terminal_width
 from .report.page import check_folder, summary, write
 from .report.stored import older, read, refusing
 from .report.terminal import caption, notes
-from .run.options import add_options, parse
+from .run.options import add_options, chosen, parse
 from .run.run import Run
 
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> Run:
-    names = [variant.name for variant in variants.select(given.variants or "baseline")]
+    names = [variant.name for variant in chosen(lambda name: getattr(given, name), "baseline")]
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
     run.prepare(timed=False)
     if not run.models.segmentation_trained:

@@ -9,12 +9,12 @@ import pytest
 from . import hidden  # noqa: F401 - first: whether the packages below are ours
 
 # isort: split
-import variants
+from variants import Variant
 from variants.loading import FETCHED_SEGMENTATION
 
 from .history.git import outside_hooks
 from .history.storage import install
-from .run.options import add_options, parse
+from .run.options import add_options, chosen, parse
 from .run.output import COMPARED, LINES, prepare_report, show, write_report
 from .run.refusals import check_measurable, option_adder
 from .run.session import begin, usage_errors
@@ -37,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("python_functions", "bench_*")
 
 
-def _selected(config: pytest.Config) -> list[variants.Variant]:
-    return variants.select(config.getoption("variants"))
+def _selected(config: pytest.Config) -> list[Variant]:
+    return chosen(config.getoption)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -20,7 +20,7 @@ BENCH = (
     ("hidden",),
 )
 VARIANTS = (
-    ("__main__", "live"),
+    ("__main__", "live", "own"),
     ("exporting",),
     ("segmentation", "training"),
     ("streaming",),

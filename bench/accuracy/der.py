@@ -28,8 +28,8 @@ class FileScore:
     name: str
     der: Components | None
     disagreement: Components
-    cosine: float
-    parent_cosine: float
+    cosine: float | None
+    parent_cosine: float | None
     changed: tuple[float, ...]
     turns: tuple[Turn, ...] = ()
     der_blocks: tuple[Components, ...] = ()
@@ -45,8 +45,13 @@ def turns(labels: Annotation) -> tuple[Turn, ...]:
     return tuple(sorted((round(s.start, 3), round(s.end, 3), str(speaker)) for s, _, speaker in tracks))
 
 
-def lowest_cosine(embeddings: Floats, reference: Floats) -> float:
-    """Lowest cosine over rows (..., dim) that are finite in `reference`; -1 if one is lost (NaN) only here."""
+def lowest_cosine(embeddings: Floats, reference: Floats) -> float | None:
+    """Lowest cosine over rows (..., dim) that are finite in `reference`; -1 if one is lost (NaN) only here.
+
+    None between embeddings of different dimensions.
+    """
+    if embeddings.shape[-1] != reference.shape[-1]:
+        return None
     finite, finite_reference = (np.isfinite(x).all(axis=-1) for x in (embeddings, reference))
     if (finite_reference & ~finite).any():
         return -1.0
@@ -55,6 +60,12 @@ def lowest_cosine(embeddings: Floats, reference: Floats) -> float:
         return 1.0
     cosines = (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
     return float(min(1.0, cosines.min()))
+
+
+def lower(*cosines: float | None) -> float | None:
+    """The lowest; None if one is."""
+    known = [cosine for cosine in cosines if cosine is not None]
+    return min(known) if len(known) == len(cosines) else None
 
 
 def changed_chunks(file: Cut, first: int, mine: Sequence[Annotation], theirs: Sequence[Annotation]) -> list[float]:
@@ -79,7 +90,7 @@ def score(
     file: Cut,
     labels: Annotation,
     baseline: Sequence[Turn] | None,
-    cosines: tuple[float, float],
+    cosines: tuple[float | None, float | None],
     changed: Sequence[float],
     collar: float = 0.0,
     skip_overlap: bool = False,
@@ -134,9 +145,9 @@ class Accuracy:
         return rate([f.disagreement for f in self.files])
 
     @property
-    def cosine(self) -> float:
-        """Lowest cosine to the baseline's embeddings."""
-        return min(f.cosine for f in self.files)
+    def cosine(self) -> float | None:
+        """Lowest cosine to the baseline's embeddings; None where their dimension is another."""
+        return lower(*(f.cosine for f in self.files))
 
     @property
     def changed(self) -> list[str]:

@@ -15,7 +15,7 @@ from bench.pipeline.diarize import Cut, batches
 from bench.pipeline.staged import PipelineSettings
 
 from . import cache
-from .der import Accuracy, FileScore, changed_chunks, lowest_cosine, score, turns
+from .der import Accuracy, FileScore, changed_chunks, lower, lowest_cosine, score, turns
 from .heard import Heard
 from .parts import Part
 
@@ -133,7 +133,7 @@ class Scorer:
             {name: self.task.others.get(name, self.task.segmentation) for name in needed},
             self.task.settings,
         )
-        cosines = dict.fromkeys(wanted, (1.0, 1.0))
+        cosines: dict[str, tuple[float | None, float | None]] = dict.fromkeys(wanted, (1.0, 1.0))
         changed: dict[str, list[float]] = {name: [] for name in wanted}
         for chunks in batches(file):
             progress(chunks.start / len(file.chunks))
@@ -141,7 +141,7 @@ class Scorer:
             for name, parent in parents.items():
                 mine, above = embeddings[name].numpy(), embeddings[parent].numpy()
                 lowest = lowest_cosine(mine, embeddings["baseline"].numpy()), lowest_cosine(mine, above)
-                cosines[name] = (min(cosines[name][0], lowest[0]), min(cosines[name][1], lowest[1]))
+                cosines[name] = (lower(cosines[name][0], lowest[0]), lower(cosines[name][1], lowest[1]))
                 changed[name] += changed_chunks(file, chunks.start, labels[name], labels[parent])
         if "baseline" in needed:
             base = turns(heard.labels("baseline"))
@@ -169,4 +169,4 @@ def _identity(name: str, model: Built, segmentation: SegmentationModel | None = 
     foreign = [v for v in variants.ancestry(name) if not v.build.__module__.startswith("variants.")]
     if known is None or not foreign:
         return known
-    return cache.digest(known, *(Path(inspect.getfile(v.build)).read_bytes() for v in foreign), name)
+    return cache.digest(known, *(Path(inspect.getfile(inspect.unwrap(v.build))).read_bytes() for v in foreign), name)

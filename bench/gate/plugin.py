@@ -88,7 +88,8 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
         for item in session.items
         if isinstance(item, pytest.Function) and "recorded" in needs(item)
     )
-    narrowed = bool(option.variants) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
+    named = option.variants or option.embedding_factory or option.onnx
+    narrowed = bool(named) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
     limits = thresholds(config.rootpath / "pyproject.toml")
     try:
         stored = latest(config._benchmarksession.storage.load(), cpu_model())  # type: ignore[attr-defined]  # added by pytest-benchmark

@@ -36,7 +36,7 @@ def accuracy_table(findings: Findings) -> Fitted:
             str(judged.heard if judged else len(evidence.heard.get(name, ())) if evidence else "-"),
             f"{accuracy.disagreement:.2f}",
             "-" if beyond is None else bracketed((beyond.points, beyond.low, beyond.high), "+.2f"),
-            f"{accuracy.cosine:.6f}",
+            number(accuracy.cosine, 6),
             str(len(accuracy.changed)),
         )
     return table

@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 
 import variants
 from bench.pipeline.staged import PRESETS, PipelineSettings
-from variants import UserError
+from variants import UserError, Variant
 from variants.commands import place
 from variants.loading import default_segmentation
+from variants.own import from_factory, from_onnx
 
 ACCURACY_BUDGET = 120.0  # seconds
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
@@ -107,6 +108,8 @@ class Options:
 def add_options(add: Callable[..., Any]) -> None:
     """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
     add("--variants", metavar="A,B", help="variants to measure, or 'all' (default: the paper's rows and the fastest)")
+    add("--embedding-factory", metavar="MODULE:FUNCTION,...", help="your own models: what functions return")
+    add("--onnx", metavar="FILE,...", help="your own models: ONNX graphs of waveforms and weights")
     add(
         "--embedding",
         default="bundled",
@@ -173,6 +176,19 @@ def add_options(add: Callable[..., Any]) -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
 
+def chosen(get: Callable[[str], Any], default: str | None = None) -> list[Variant]:
+    """The variants to measure: those of `--variants`, else the user's own models, else `default`; UserError."""
+    own = [from_factory(spec) for spec in _names(get("embedding_factory"))]
+    own += [from_onnx(file) for file in _names(get("onnx"))]
+    named = get("variants")
+    return [*([] if own and named is None else variants.select(default if named is None else named)), *own]
+
+
+def _names(text: str | None) -> list[str]:
+    """Of a value with commas between."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def parse(get: Callable[[str], Any]) -> Options:
     """Options from a look-up by name; UserError for values that make no sense, alone or together."""
     for name in ("collar", "budget", "accuracy_budget", "tau", "rho", "delta", "chunk", "step", "latency", "seed"):
@@ -187,11 +203,10 @@ def parse(get: Callable[[str], Any]) -> Options:
     thresholds = [
         value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
     ]
-    names = [name.strip() for name in (get("files") or "").split(",") if name.strip()]
     rttm, uem = (Path(get(labels)) if get(labels) is not None else None for labels in ("rttm", "uem"))
     return Options(
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
-        CorpusOptions(get("corpus"), tuple(names) if get("files") else None, rttm, uem),
+        CorpusOptions(get("corpus"), tuple(_names(get("files"))) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
         ScoringOptions(
             get("accuracy") or "quick", *map(get, ("accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))

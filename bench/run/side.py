@@ -16,7 +16,7 @@ from bench.latency.subjects import Item
 from bench.pipeline.diarize import Segmented
 from variants import UserError
 
-from .options import add_options, parse
+from .options import add_options, chosen, parse
 from .run import Run
 
 
@@ -71,6 +71,7 @@ def side(values: Mapping[str, str | int | float | bool | None], names: Iterable[
     options = vars(parser.parse_args([])) | dict(values)
     if options["corpus"] is not None:
         options["corpus"] = Path(options["corpus"])
+    chosen(options.__getitem__)  # by which the user's own models are known, too
     known = [name for name in names if name in variants.names()]
     run = Run(parse(options.__getitem__), known, Path(), lambda task, done: None)  # nothing is scored, hence no cache
     run.prepare(True)

@@ -12,6 +12,7 @@ from torch import nn
 
 import variants
 from bench.accuracy.der import lowest_cosine
+from bench.report.format import number
 from variants import UserError
 from variants.arrays import Floats
 from variants.commands import command
@@ -60,7 +61,7 @@ def mean_cosine(found: Floats, reference: Floats) -> float:
 
 
 # What is told of the outputs (of int8, of float), by column.
-Effects = Mapping[str, Callable[[Floats, Floats], float]]
+Effects = Mapping[str, Callable[[Floats, Floats], float | None]]
 COSINES: Effects = {"mean cosine": mean_cosine, "lowest cosine": lowest_cosine}
 SCORES: Effects = {
     "mean difference": lambda found, reference: float(np.abs(found - reference).mean()),
@@ -80,7 +81,7 @@ def table(path: Path, feeds: Feeds, notes: Mapping[str, str], effects: Effects) 
     for label, nodes in track(list(sets.items()), console=Console(stderr=True), transient=True):
         found = outputs(quantise(path, feeds, notes, nodes), feeds)
         lines.append(
-            f"| {label} | " + " | ".join(f"{effect(found, reference):.5f}" for effect in effects.values()) + " |"
+            f"| {label} | " + " | ".join(number(effect(found, reference), 5) for effect in effects.values()) + " |"
         )
     return "\n".join(lines)
 
