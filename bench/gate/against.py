@@ -41,10 +41,10 @@ def checkout_of(path: Path) -> Path:
         raise UserError(f"--against: {path} is in no git checkout; clone the repository to compare revisions") from None
 
 
-def commit_of(checkout: Path, revision: str) -> str:
-    """The commit of `revision`, by git alone: nothing is checked out.
+def commit_of(checkout: Path, revision: str, environment: bool = False) -> str:
+    """The commit of `revision`, by git alone: nothing is checked out. environment: whether it is given one of its own.
 
-    Raises UserError if it is unknown, too old to be measured, or pins other packages than those of this checkout.
+    Raises UserError if it is unknown, too old to be measured, or pins other packages than those that it would have.
     """
     try:
         commit = _git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -54,20 +54,25 @@ def commit_of(checkout: Path, revision: str) -> str:
         _git(checkout, "cat-file", "-e", f"{commit}:{SIDE}")
     except UserError:
         raise UserError(f"--against {revision}: too old to be compared with: it has no {SIDE}") from None
+    if environment:
+        return commit
     try:
         theirs = _git(checkout, "show", f"{commit}:{CONSTRAINTS}")
     except UserError:
         raise UserError(f"--against {revision}: it has no {CONSTRAINTS}, so nobody knows its packages") from None
     mine = checkout / CONSTRAINTS
     if not mine.is_file() or theirs != mine.read_text(encoding="utf-8").strip():
-        raise UserError(f"--against {revision}: its {CONSTRAINTS} differs, so it needs other packages than these")
+        raise UserError(
+            f"--against {revision}: its {CONSTRAINTS} differs, so it needs other packages than these: "
+            f"make an environment of that revision (`make setup VENV=DIR` there), and add --against-env DIR"
+        )
     return commit
 
 
 @contextlib.contextmanager
-def worktree(checkout: Path, revision: str) -> Generator[Path, None, None]:
+def worktree(checkout: Path, revision: str, environment: bool = False) -> Generator[Path, None, None]:
     """A temporary worktree of `revision`, removed afterwards; UserError as from `commit_of`."""
-    commit = commit_of(checkout, revision)
+    commit = commit_of(checkout, revision, environment)
     with tempfile.TemporaryDirectory(prefix="diartbench-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
         _git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
@@ -93,17 +98,17 @@ def _git(where: Path, *arguments: str) -> str:
 
 
 class Worker:
-    """A process that measures the code of one tree.
+    """A process that measures the code of one tree, by an interpreter that is not necessarily this one.
 
     names: the variants that it can run. broken: why it cannot run others. registered: all that it knows.
 
     side: what errors call it. Raises UserError if the tree cannot be measured.
     """
 
-    def __init__(self, side: str, order: Open) -> None:
+    def __init__(self, side: str, order: Open, python: Path | str = sys.executable) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as long as the process
-        command = [sys.executable, "-c", START, order.tree, str(GATE)]
+        command = [str(python), "-c", START, order.tree, str(GATE)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8"
         )

@@ -1,6 +1,7 @@
 """One gated run: what it compares, how it measures, and what it concludes."""
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from variants.errors import UserError
 
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
+from .environment import changed, interpreter
 from .messages import Block, Open
 from .session import NOW, STORED, Comparison, Judgement, Key, Recording, Stopped, measure
 from .stored import Stored
@@ -90,36 +92,42 @@ class Gate:
                     found.append(Comparison(kind, name, STORED, self.limits[name], ratio, control))
         return found
 
-    def compare_with(self, revision: str, options: Mapping[str, Any]) -> None:
-        """Measure `revision` as well, in processes of its own; UserError if that cannot be done.
+    def compare_with(self, revision: str | None, options: Mapping[str, Any], environment: Path | None = None) -> None:
+        """Measure `revision` (None: this code), by `environment` (None: this one), in processes of their own.
 
         options: values of the command line, for both sides' processes. `close` ends them.
+        Raises UserError if it cannot be done.
         """
-        here = checkout_of(Path(bench.__file__).parent)
-        tree = self.resources.enter_context(worktree(here, revision))
+        here = tree = checkout_of(Path(bench.__file__).parent)
+        other = " in ".join(str(part) for part in (revision, environment) if part is not None)
+        python = sys.executable if environment is None else interpreter(environment)
+        if environment is not None:
+            self.notes.append(f"{environment}: {changed(environment)}")
+        if revision is not None:
+            tree = self.resources.enter_context(worktree(here, revision, environment is not None))
         names = list(dict.fromkeys(["baseline", TWIN, *(name for _, name in self.benchmarks)]))
-        for side, root in ((NOW, here), (revision, tree)):
-            label = f"--against {revision}" if side else "the code as it is now"
-            worker = Worker(label, Open(str(root), dict(options), names, BLOCK, LEAD))
+        for side, root, run_by in ((NOW, here, sys.executable), (other, tree, python)):
+            label = f"--against {other}" if side else "the code as it is now"
+            worker = Worker(label, Open(str(root), dict(options), names, BLOCK, LEAD), run_by)
             self.resources.callback(worker.close)
             self._sides[side] = worker
-        mine, theirs = self._sides[NOW], self._sides[revision]
+        mine, theirs = self._sides[NOW], self._sides[other]
         foreign = [name for name in names if name in self.run.models and name not in {*mine.names, *mine.broken}]
         if foreign:
             raise UserError(f"--against: {', '.join(foreign)}: only what {here} registers exists in both revisions")
-        self.revision = revision
+        self.revision = other
         for kind in dict.fromkeys(kind for kind, _ in self.benchmarks):
             asked = [name for k, name in self.benchmarks if k == kind and name != TWIN]
             for name in dict.fromkeys(["baseline", *asked]):
                 if name in theirs.broken:
-                    self.notes.append(f"{kind} {name}: {revision} cannot run it ({theirs.broken[name]})")
+                    self.notes.append(f"{kind} {name}: {other} cannot run it ({theirs.broken[name]})")
                 elif name not in theirs.registered:
-                    self.notes.append(f"{kind} {name}: new since {revision}")
+                    self.notes.append(f"{kind} {name}: new since {other}")
                 elif name in mine.names:
-                    self.comparisons.append(Comparison(kind, name, revision, self.limits[name]))
+                    self.comparisons.append(Comparison(kind, name, other, self.limits[name]))
             if not self.narrowed:
                 lost = [name for name in theirs.registered if name not in variants.names()]
-                self.failures += [Failure(kind, name, f"{revision} has it: renamed or removed since") for name in lost]
+                self.failures += [Failure(kind, name, f"{other} has it: renamed or removed since") for name in lost]
 
     def close(self) -> None:
         """End the processes and remove the worktree."""

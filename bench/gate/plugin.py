@@ -10,6 +10,7 @@ import pytest
 from bench.run.refusals import check_gate, option_adder
 from bench.run.stash import RUN, needs, variant_of
 from variants import UserError
+from variants.commands import place
 
 if TYPE_CHECKING:
     from bench.run.run import Run
@@ -26,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--gate", action="store_true", help="judge each variant against the last stored run of the same CPU model")
     add("--against", metavar="REV", help="with --gate: measure this git revision beside the code as it is now")
     add(
+        "--against-env",
+        type=place,
+        metavar="DIR",
+        help="with --gate: measure this code, or REV's, by the packages of another environment",
+    )
+    add(
         "--gate-budget",
         type=float,
         default=BUDGET,
@@ -38,17 +45,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection(session: pytest.Session) -> None:
     """Refuse bad options before anything is collected."""
     option = session.config.option
-    if option.against is not None and not option.gate:
-        raise pytest.UsageError("--against needs --gate")
+    for name in ("against", "against_env"):
+        if getattr(option, name) is not None and not option.gate:
+            raise pytest.UsageError(f"--{name.replace('_', '-')} needs --gate")
     if option.gate and not option.gate_budget > 0:
         raise pytest.UsageError("--gate-budget must be above 0")
     try:
         if option.gate:
             check_gate(session.config)
+        if option.against_env is not None:
+            from .environment import interpreter
+
+            interpreter(option.against_env)
         if option.against is not None:
             from . import against
 
-            against.commit_of(against.checkout_of(against.GATE), option.against)
+            checkout = against.checkout_of(against.GATE)
+            against.commit_of(checkout, option.against, option.against_env is not None)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -94,18 +107,18 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     try:
         stored = latest(config._benchmarksession.storage.load(), cpu_model())  # type: ignore[attr-defined]  # added by pytest-benchmark
     except UserError:
-        if option.against is None:
+        if option.against is None and option.against_env is None:
             raise
         stored = None
     gate = Gate(run, benchmarks, limits, stored, option.gate_budget, narrowed)
     config.add_cleanup(gate.close)
-    if option.against is not None:
+    if option.against is not None or option.against_env is not None:
         parser = argparse.ArgumentParser()
         add_options(parser.add_argument)
         values = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
         options = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
         options["accuracy"] = run.options.scoring.extent
-        gate.compare_with(option.against, options)
+        gate.compare_with(option.against, options, option.against_env)
     return gate
 
 

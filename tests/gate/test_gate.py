@@ -209,8 +209,8 @@ def test_accuracy_asked_for_of_no_speech_is_no_pass() -> None:
 class FakeWorker:
     """A process that knows what its tree registers; `gone` is registered in the other revision only."""
 
-    def __init__(self, side: str, order: Open) -> None:
-        old = "old" in order.tree
+    def __init__(self, side: str, order: Open, python: Path | str) -> None:
+        old = "old" in order.tree or str(python).startswith("env")
         self.speed = 0.5 if old else 1.0
         self.registered = ["baseline", "baseline-twin", "gone"] if old else list(SECONDS)
         self.names = [name for name in order.names if name in self.registered]
@@ -246,3 +246,29 @@ def test_against_a_revision_the_baseline_is_judged_too(monkeypatch: pytest.Monke
     foreign = Gate(run, [("pipeline", "of a conftest")], {"of a conftest": 0.05}, None, budget=1)
     with pytest.raises(UserError, match="of a conftest"):
         foreign.compare_with("old", {})
+
+
+@pytest.mark.parametrize(("revision", "side"), [(None, "env"), ("rev", "rev in env")])
+def test_against_another_environment(monkeypatch: pytest.MonkeyPatch, revision: str | None, side: str) -> None:
+    trees = []
+
+    class Tree:
+        def __init__(self, *asked: object) -> None:
+            trees.append(asked)
+
+        def __enter__(self) -> Path:
+            return Path("tree")
+
+        def __exit__(self, *_: Any) -> None: ...
+
+    monkeypatch.setattr(gate_module, "worktree", Tree)
+    monkeypatch.setattr(gate_module, "checkout_of", lambda _: Path("new"))
+    monkeypatch.setattr(gate_module, "Worker", FakeWorker)
+    monkeypatch.setattr(gate_module, "changed", lambda folder: f"{folder} has torch 2.7")
+    monkeypatch.setattr(gate_module, "interpreter", lambda folder: folder / "bin/python")
+    made = Gate(FakeRun(), [("pipeline", "baseline")], dict.fromkeys(SECONDS, 0.05), None, budget=1e-6, narrowed=True)  # type: ignore[arg-type]
+    made.compare_with(revision, {}, Path("env"))
+    made.measure("pipeline", lambda done: None)
+    assert [(j.comparison.against, j.verdict) for j in made.judgements] == [(side, REGRESSED)]
+    assert made.notes == ["env: env has torch 2.7"] and made.facts()["against"] == side
+    assert trees == ([] if revision is None else [(Path("new"), "rev", True)])

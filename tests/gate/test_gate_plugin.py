@@ -105,7 +105,7 @@ def test_bad_options_are_one_line(project: pytest.Pytester, args: tuple[str, ...
 def test_a_revision_that_cannot_be_measured_is_refused_before_anything_is_loaded(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(checkout: Path, revision: str) -> None:
+    def refuse(checkout: Path, revision: str, environment: bool) -> None:
         raise UserError(f"--against {revision}: too old, says {checkout}")
 
     monkeypatch.setattr(against, "checkout_of", lambda path: path.name)
@@ -121,7 +121,7 @@ def test_both_sides_get_the_default_models_by_name(
 ) -> None:
     sent: dict[str, Any] = {}
 
-    def compare_with(self: Any, revision: str, options: dict[str, Any]) -> None:
+    def compare_with(self: Any, revision: str, options: dict[str, Any], environment: None) -> None:
         sent.update(options)
         raise UserError("enough")
 
