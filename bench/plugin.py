@@ -17,7 +17,7 @@ from .history.storage import install
 from .run.options import add_options, chosen, parse
 from .run.output import COMPARED, LINES, prepare_report, show, write_report
 from .run.refusals import check_measurable, option_adder
-from .run.session import begin, usage_errors
+from .run.session import begin, end, usage_errors
 from .run.stash import RUN, UNRESOLVED, needs
 
 pytest_plugins = ["bench.run.fixtures", "bench.gate.plugin"]
@@ -74,10 +74,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("variant", chosen, ids=[v.name for v in chosen])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     """Claim the threads and load models and corpus before the first benchmark, and before any torch work."""
     begin(session)
+    done = yield
+    end(session)
+    return done
 
 
 @pytest.hookimpl(optionalhook=True)

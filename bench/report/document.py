@@ -15,6 +15,7 @@ from bench.statistics import Ratio, drift
 from .claims import answer, claims
 from .findings import Findings
 from .paper import TABLE_III
+from .profile import facts
 from .terminal import notes
 from .timeline import timeline
 
@@ -39,6 +40,7 @@ def document(
         "variants": [_variant(name, findings) for name in names],
         "lost": {**findings.skipped, **findings.broken}
         | {name: f"{kind}: {why}" for kind, k in findings.kinds.items() for name, why in k.failures.items()},
+        "profile": facts(findings.profiles),
         "claims": [asdict(c) for c in claims(pipeline, findings.evidence, findings.sizes, findings.trained)],
         "gate": None if gate is None else [dict(row) for row in gate],
         "history": [],

@@ -8,6 +8,7 @@ from bench.accuracy.der import Accuracy, Turn
 from bench.accuracy.evidence import Evidence
 from bench.accuracy.verdict import Judgement
 from bench.latency.floor import Floor
+from bench.latency.profile import Profile
 from bench.latency.results import Kind
 
 
@@ -29,3 +30,4 @@ class Findings:
     evidence: Evidence | None = None  # what they rest on
     broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
     references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file
+    profiles: Mapping[str, Mapping[str, Profile]] = field(default_factory=dict)  # of two variants, by kind

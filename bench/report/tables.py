@@ -10,6 +10,7 @@ from bench.statistics import noise_floor, unbeaten, verdict
 from .document import to_interval, to_ratio
 from .format import bracketed, show_interval, show_percentile
 from .paper import TABLE_III
+from .profile import operators
 
 Json = Mapping[str, Any]
 
@@ -230,6 +231,11 @@ def gate(doc: Json) -> Table:
         rows.append([*words[:3], "–" if change[0] is None else f"{change[0]:+.1f}{bounds}", *words[3:]])
     columns = ["variant", "kind", "against", "change, %", "verdict", "why"]
     return Table("Verdicts of the gate", columns, rows, frozenset({"kind", "against", "verdict", "why"}))
+
+
+def profile(doc: Json, kind: str) -> Table:
+    """Operator by operator, what two variants spend on a chunk."""
+    return Table(*operators(doc["profile"], kind))
 
 
 def claims(doc: Json) -> Table:

@@ -17,6 +17,7 @@ from .findings import Findings
 from .fitted import WIDTH, Fitted, as_text
 from .format import number, show_interval, show_percentile
 from .paper import TABLE_III
+from .profile import facts, operators
 
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
 
@@ -34,6 +35,10 @@ def render(findings: Findings, width: int = WIDTH) -> str:
         if findings.accuracy:
             parts.append(pareto_table(findings))
         parts.append(claims_table(claims(pipeline, findings.evidence, findings.sizes, findings.trained)))
+    if taken := facts(findings.profiles):
+        for caption_, columns, rows in (operators(taken, kind) for kind in taken["kinds"]):
+            parts.append(table := Fitted(caption_, columns))
+            table.rows += map(tuple, rows)
     for made, saved in findings.compared.items():
         columns = ["variant", "kind", "then [95 %]", "now [95 %]", "now is"]
         table = Fitted(f"Compared with the run of {made}, in % of each run's own baseline", columns, left=2)

@@ -104,6 +104,9 @@ class Options:
     scoring: ScoringOptions
     timing: TimingOptions
 
+    profile: tuple[str, ...] = ()
+    """Two variants to take apart, or none."""
+
 
 def add_options(add: Callable[..., Any]) -> None:
     """Declare the options by `add`, an argparse parser's `add_argument` or a pytest group's `addoption`."""
@@ -173,6 +176,7 @@ def add_options(add: Callable[..., Any]) -> None:
     )
     add("--accuracy-strict", action="store_true", help="fail what is not resolved, too")
     add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
+    add("--profile", metavar="A,B", help="take two variants apart, operator by operator, once all is measured")
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
 
 
@@ -204,6 +208,11 @@ def parse(get: Callable[[str], Any]) -> Options:
         value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
     ]
     rttm, uem = (Path(get(labels)) if get(labels) is not None else None for labels in ("rttm", "uem"))
+    profiled = tuple(dict.fromkeys(variants.get(name, "embedding").name for name in _names(get("profile"))))
+    if len(profiled) not in (0, 2):
+        raise UserError(f"--profile {get('profile')}: name two variants, with a comma between")
+    for name in profiled:
+        variants.require(name)
     return Options(
         ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
         CorpusOptions(get("corpus"), tuple(_names(get("files"))) if get("files") else None, rttm, uem),
@@ -212,4 +221,5 @@ def parse(get: Callable[[str], Any]) -> Options:
             get("accuracy") or "quick", *map(get, ("accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))
         ),
         TimingOptions(get("threads"), get("budget"), get("seed")),
+        profiled,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import variants
 from bench.latency.kinds import KindName
+from bench.latency.profile import Profile
 from bench.latency.results import TWIN
 from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
@@ -16,6 +17,7 @@ from .corpus import Corpus
 from .durations import Took, expected, shown
 from .models import Models
 from .options import Options
+from .profiling import profiles
 from .scores import Scores
 from .timing import Timing
 
@@ -40,6 +42,7 @@ class Run:
         self.scores = Scores(options.scoring, models, corpus, folder, scored)
         self.timing = Timing(options.timing, models, corpus, progress)
         self.took = Took()
+        self.profiles: dict[str, dict[str, Profile]] = {}
 
     def prepare(self, timed: bool) -> None:
         """Load models and corpus, so that what is wrong with them is said before anything is measured.
@@ -71,6 +74,11 @@ class Run:
         with self.took.part(kind):
             return self.timing.rounds(kind, name)
 
+    def profile(self) -> None:
+        """Take the variants of `--profile` apart, in the kinds that were measured."""
+        with self.took.part("profile"):
+            self.profiles = profiles(self.options, self.corpus, self.timing.kinds, self.timing.progress)
+
     def conditions(self) -> dict[str, Any]:
         """What the figures rest on: machine, threads, models, corpus, settings."""
         return conditions.conditions(self.options, self.cores, self.models, self.corpus, self.scores)
@@ -92,6 +100,7 @@ class Run:
             compared=compared or {},
             broken=self.models.broken,
             references=self.scores.references,
+            profiles=self.profiles,
         )
 
     def extra_info(self, kind: KindName, name: str) -> dict[str, Any]:

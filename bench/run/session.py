@@ -50,6 +50,14 @@ def begin(session: pytest.Session) -> None:
         terminal.write_line(f"{outlook}{', or less once all is decided' if config.option.gate else ''}")
 
 
+def end(session: pytest.Session) -> None:
+    """What is done once all is measured."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None and run.options.profile and run.timing.kinds:
+        with without_warnings():
+            run.profile()
+
+
 @contextlib.contextmanager
 def usage_errors() -> Generator[None, None, None]:
     """What is the user's to mend ends the session by one line."""
