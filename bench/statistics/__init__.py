@@ -1,20 +1,23 @@
 """What the rounds support. In: seconds by interleaving block, errors by file. Out: estimates with intervals, verdicts.
 
 Pure functions on arrays. `Paired` checks what comes in; one block bootstrap (`bootstrap`), which takes the statistic as
-a function, gives the intervals of ratios (`ratio`) and percentiles (`quantiles`); `crossed` has that of error rates
-over replicated runs, `sequential` what repeated looks may spend, `shares` that of counts.
+a function, gives the intervals of ratios (`ratio`) and percentiles (`quantiles`); `processes` has that of ratios over
+fresh processes, `crossed` that of error rates over replicated runs, `sequential` what repeated looks may spend,
+`shares` that of counts.
 """
 
 from .bootstrap import block_bootstrap, carlstein_length
 from .crossed import Crossed, crossed_difference
 from .paired import Paired
 from .pareto import unbeaten
+from .processes import ENOUGH, process_ratio
 from .quantiles import percentile_interval, percentiles
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
 from .shares import share
 from .trend import drift
 
 __all__ = [
+    "ENOUGH",
     "Crossed",
     "Paired",
     "Ratio",
@@ -26,6 +29,7 @@ __all__ = [
     "paired_ratio",
     "percentile_interval",
     "percentiles",
+    "process_ratio",
     "share",
     "unbeaten",
     "verdict",
