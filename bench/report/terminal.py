@@ -8,14 +8,14 @@ import variants
 from bench.accuracy.der import Accuracy
 from bench.latency.results import TWIN, Kind
 from bench.latency.threads import Threads
-from bench.statistics import Ratio, unbeaten
+from bench.statistics import ENOUGH, Ratio, unbeaten
 
 from .accuracy import accuracy_notes, accuracy_table, file_table
 from .claims import Claim, answer, claims
 from .comparison import compare_table
 from .findings import Findings
 from .fitted import WIDTH, Fitted, as_text
-from .format import number, show_interval, show_percentile
+from .format import BETWEEN, number, scope, show_between, show_interval, show_percentile
 from .paper import TABLE_III
 
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
@@ -51,8 +51,11 @@ def latency_table(findings: Findings, kind: str) -> Fitted:
         "% of parent [95 %]", "paper", "parent verdict", "MiB", "paper",
     ]  # fmt: skip
     spare = ["std", "paper", "parent verdict", "% of parent [95 %]", "MiB", "DER %", "mean ms"]
-    table = Fitted(f"Latency, {kind}", [column for column in columns if paper or column != "paper"], spare)
-    for name, latency in findings.kinds[kind].latencies.items():
+    found = findings.kinds[kind]
+    several = found.processes >= ENOUGH
+    columns = [column for column in columns if paper or column != "paper"] + [BETWEEN] * several
+    table = Fitted(f"Latency, {kind} (intervals {scope(found.processes)})", columns, spare)
+    for name, latency in found.latencies.items():
         entry = variants.get(name)
         row = TABLE_III.get(entry.paper or "")
         above = TABLE_III.get((variants.get(entry.parent).paper if entry.parent else None) or "")
@@ -71,6 +74,7 @@ def latency_table(findings: Findings, kind: str) -> Fitted:
             latency.parent_verdict if latency.to_parent else "-",
             number(findings.sizes.get(name)),
             number(row.size if row else None) if paper else None,
+            show_between(latency.to_baseline) if several else None,
         ]
         mark = "" if findings.trained.get(name, True) else " *"
         table.add_row(name + mark, *(cell for cell in cells if cell is not None))
@@ -179,6 +183,12 @@ def notes(findings: Findings) -> list[str]:
             f"{kind}: {twin.rounds} rounds; the control ({TWIN}) shows {show_interval(twin)} % of the baseline "
             f"(half-width {twin.half_width:.1%}{reached}); differences up to {result.floor:.1%} are noise here."
         )
+        lines += [f"{kind}: {note}" for note in result.notes]
+        if result.processes >= ENOUGH and (apart := twin.between) is not None:
+            lines.append(
+                f"{kind}: between the {result.processes} processes, the control's ratio varies by {apart:.2%} "
+                f"(standard deviation; {twin.share:.0%} of the variance of one process' ratio)."
+            )
         if result.unquiet:
             lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
         lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]

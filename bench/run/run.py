@@ -55,10 +55,11 @@ class Run:
     def outlook(self, kinds: int, budget: float) -> str:
         """How long so many kinds will take, each of `budget` seconds, with all that comes before them."""
         seconds = sum(part or recording.duration for recording, part in self.scores.parts)
-        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, kinds * budget))
+        fresh = self.options.timing.processes if self.options.timing.processes > 1 else 0
+        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, kinds * budget, kinds * fresh))
         verdicts = f"up to {shown(self.options.scoring.budget)} of verdicts on {shown(seconds)} of audio, "
         scoring = verdicts if seconds else ""
-        rounds = f"{kinds} x {shown(budget)} of rounds"
+        rounds = f"{kinds} x {shown(budget)} of rounds" + (f", each in {fresh} processes" if fresh else "")
         return f"{len(self.models)} variants: memory, {scoring}{rounds}: about {about} on a quiet machine"
 
     def rounds(self, kind: KindName, name: str) -> list[float]:
