@@ -2,14 +2,15 @@
 
 Pure functions on arrays. `Paired` checks what comes in; one block bootstrap (`bootstrap`), which takes the statistic as
 a function, gives the intervals of ratios (`ratio`) and percentiles (`quantiles`); `processes` has that of ratios over
-fresh processes, `crossed` that of error rates over replicated runs, `sequential` what repeated looks may spend,
-`shares` that of counts.
+fresh processes, `crossed` that of error rates over replicated runs, `shares` that of counts; `sequential` says what
+repeated looks may spend, `power` what a run will tell.
 """
 
 from .bootstrap import block_bootstrap, carlstein_length
 from .crossed import Crossed, crossed_difference
 from .paired import Paired
 from .pareto import unbeaten
+from .power import Power
 from .processes import ENOUGH, process_ratio
 from .quantiles import percentile_interval, percentiles
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
@@ -20,6 +21,7 @@ __all__ = [
     "ENOUGH",
     "Crossed",
     "Paired",
+    "Power",
     "Ratio",
     "block_bootstrap",
     "carlstein_length",
