@@ -12,7 +12,7 @@ from .paired import Paired
 from .pareto import unbeaten
 from .power import Power
 from .processes import ENOUGH, process_ratio
-from .quantiles import percentile_interval, percentiles
+from .quantiles import percentile_interval, percentiles, rounds_needed
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
 from .shares import share
 from .trend import drift
@@ -32,6 +32,7 @@ __all__ = [
     "percentile_interval",
     "percentiles",
     "process_ratio",
+    "rounds_needed",
     "share",
     "unbeaten",
     "verdict",
