@@ -38,7 +38,7 @@ class Made(Run):
         )
         vars(self.corpus).update(recordings=[], streams=[])
         self.scores.options = ScoringOptions("off", 0.0, False, 0.0, False)
-        vars(self.timing).update(measure_memory=lambda: None, find_floors=lambda: None)
+        vars(self.timing).update(measure_memory=lambda: None, find_floors=lambda: None, pilot=lambda kind: None)
 
     def prepare(self, timed: bool) -> None: ...
 

@@ -33,7 +33,9 @@ VARIANTS = (
     ("arrays", "errors"),
 )
 MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}
-MAY_MEASURE = {f"bench.gate.{name}" for name in ("__main__", "gate", "record", "worker")}  # a gated run's own blocks
+MAY_MEASURE = {
+    f"bench.gate.{name}" for name in ("__main__", "gate", "processes", "record", "worker")
+}  # a gated run's own blocks
 
 
 @pytest.fixture(scope="module")

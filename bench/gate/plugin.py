@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bench.run.run import Run
 
     from .gate import Gate
+    from .messages import Value
+    from .processes import Processes
 
 GATE: pytest.StashKey["Gate"] = pytest.StashKey()
 NARROWED: pytest.StashKey[bool] = pytest.StashKey()
@@ -50,6 +52,8 @@ def pytest_collection(session: pytest.Session) -> None:
             raise pytest.UsageError(f"--{name.replace('_', '-')} needs --gate")
     if option.gate and not option.gate_budget > 0:
         raise pytest.UsageError("--gate-budget must be above 0")
+    if option.gate and option.processes > 1:
+        raise pytest.UsageError("--processes: not with --gate, which measures until it can judge")
     try:
         if option.gate:
             check_gate(session.config)
@@ -74,7 +78,11 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Once models and corpus are loaded: set up what the run is to be compared with, before anything is measured."""
     config = session.config
-    if not config.option.gate or config.option.collectonly or hasattr(config, "workerinput"):
+    if config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    if not config.option.gate:
+        if config.option.processes > 1 and RUN in config.stash:
+            config.stash[RUN].timing.measurer = _fresh(config, config.stash[RUN])
         return
     if not any("recorded" in needs(item) for item in session.items):
         raise pytest.UsageError("--gate: no benchmark is selected")
@@ -85,10 +93,30 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     config.stash[RUN].timing.measurer = gate
 
 
+def _fresh(config: pytest.Config, run: "Run") -> "Processes":
+    from .against import Worker
+    from .processes import Processes
+
+    try:
+        return Processes(list(run.models), _values(config, run), run.options.timing, Worker)
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _values(config: pytest.Config, run: "Run") -> dict[str, "Value"]:
+    """The command line by name, for processes that are to measure what this one would."""
+    from bench.run.options import add_options
+
+    parser = argparse.ArgumentParser()
+    add_options(parser.add_argument)
+    values = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
+    options = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return options | {"accuracy": run.options.scoring.extent}
+
+
 def _make(session: pytest.Session, run: "Run") -> "Gate":
     from bench.latency.kinds import kind_of
     from bench.latency.machine import cpu_model
-    from bench.run.options import add_options
 
     from .gate import Gate
     from .stored import latest, thresholds
@@ -113,12 +141,7 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     gate = Gate(run, benchmarks, limits, stored, option.gate_budget, narrowed)
     config.add_cleanup(gate.close)
     if option.against is not None or option.against_env is not None:
-        parser = argparse.ArgumentParser()
-        add_options(parser.add_argument)
-        values = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
-        options = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-        options["accuracy"] = run.options.scoring.extent
-        gate.compare_with(option.against, options, option.against_env)
+        gate.compare_with(option.against, _values(config, run), option.against_env)
     return gate
 
 

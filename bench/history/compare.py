@@ -17,7 +17,9 @@ def stored_ratios(saved: Mapping[str, Any]) -> Iterator[tuple[str, str, Ratio]]:
         if ratio is not None and "variant" in info:
             rounds = int(benchmark.get("stats", {}).get("rounds", 0))
             estimate, low, high = (float(ratio[key]) for key in ("estimate", "low", "high"))
-            yield str(benchmark.get("group", "")), str(info["variant"]), Ratio(estimate, low, high, rounds)
+            between, share = (None if (x := ratio.get(key)) is None else float(x) for key in ("between", "share"))
+            found = Ratio(estimate, low, high, rounds, int(ratio.get("processes", 1)), between, share)
+            yield str(benchmark.get("group", "")), str(info["variant"]), found
 
 
 def differing_conditions(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

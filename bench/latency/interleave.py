@@ -41,11 +41,16 @@ class Rounds:
 
 @dataclass
 class Measurement:
-    """Aligned rounds of all subjects; why a subject dropped out; how often the process would not get quiet."""
+    """Aligned rounds of all subjects; why a subject dropped out; how often the process would not get quiet.
+
+    processes: which process each block was measured in; empty if all were in one. notes: what else went wrong.
+    """
 
     rounds: dict[str, Rounds]
     failures: dict[str, str]
     unquiet: int = 0
+    processes: dict[int, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -14,6 +14,7 @@ from bench.statistics import Ratio, drift
 
 from .claims import answer, claims
 from .findings import Findings
+from .format import scope
 from .paper import TABLE_III
 from .profile import facts
 from .terminal import notes
@@ -135,7 +136,8 @@ def _entry(name: str) -> variants.Variant:
 
 
 def _kind(kind: Kind) -> Json:
-    return {"floor": kind.floor, "control": _ratio(kind.twin), "unquiet": kind.unquiet}
+    scoped = {"processes": kind.processes, "intervals": scope(kind.processes)}
+    return {"floor": kind.floor, "control": _ratio(kind.twin), "unquiet": kind.unquiet, **scoped}
 
 
 def _variant(name: str, findings: Findings) -> Json:
@@ -202,6 +204,8 @@ def _latency_facts(name: str, kind: Kind) -> Json:
         "drift": _ratio(drift(latency.seconds)) if latency.seconds else None,
         "drift_to_baseline": _ratio(against),
         "rounds_s": [round(s, 6) for s in latency.seconds],
+        "rounds_block": list(latency.blocks),
+        "rounds_process": list(latency.processes),
     }
 
 
@@ -227,7 +231,8 @@ def _judged(run: Json, doc: Json) -> Json:
 def to_ratio(facts: Mapping[str, Any]) -> Ratio:
     """A Ratio from its JSON form, in which None stands for no upper bound."""
     high = facts["high"]
-    return Ratio(facts["estimate"], facts["low"], inf if high is None else high, facts.get("rounds", 0))
+    over = facts.get("processes", 1), facts.get("between"), facts.get("share")
+    return Ratio(facts["estimate"], facts["low"], inf if high is None else high, facts.get("rounds", 0), *over)
 
 
 def to_interval(facts: Sequence[float | None] | None) -> tuple[float, float] | None:

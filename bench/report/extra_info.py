@@ -25,6 +25,7 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         **{f"{key}_interval_s": found and [found[0], min(found[1], 1e9)] for key, found in latency.intervals.items()},
         "real_time_factor": latency.mean / step,
         "stages_s": latency.stages,
+        **({"blocks": [*latency.blocks], "processes": [*latency.processes]} if len(set(latency.processes)) > 1 else {}),
         "ratio_to_baseline": _ratio_facts(latency.to_baseline),
         "ratio_to_parent": _ratio_facts(latency.to_parent),
         "verdict": latency.verdict,
@@ -42,8 +43,13 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
     }
 
 
-def _ratio_facts(ratio: Ratio | None) -> dict[str, float] | None:
-    return None if ratio is None else {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
+def _ratio_facts(ratio: Ratio | None) -> dict[str, float | None] | None:
+    if ratio is None:
+        return None
+    facts: dict[str, float | None] = {"estimate": ratio.estimate, "low": ratio.low, "high": min(ratio.high, 1e9)}
+    if ratio.processes == 1:
+        return facts
+    return facts | {"processes": ratio.processes, "between": ratio.between, "share": ratio.share}
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from math import isfinite
 
 from bench.accuracy.verdict import Judgement
-from bench.statistics import Ratio
+from bench.statistics import ENOUGH, Ratio
+
+BETWEEN = "between processes, % (share)"  # of the ratio to the baseline
 
 
 def bracketed(figures: Iterable[float], spec: str = ".1f") -> str:
@@ -16,6 +18,20 @@ def bracketed(figures: Iterable[float], spec: str = ".1f") -> str:
 def show_interval(ratio: Ratio | None) -> str:
     """A ratio in percent with its interval, "-" for none."""
     return "-" if ratio is None else bracketed(100 * x for x in (ratio.estimate, ratio.low, ratio.high))
+
+
+def scope(processes: int) -> str:
+    """What intervals speak of, by the number of fresh processes that were measured (0: the one that loads all)."""
+    if processes < 2:
+        return "within one process"
+    return f"{'over' if processes >= ENOUGH else 'within'} {processes} processes"
+
+
+def show_between(ratio: Ratio | None) -> str:
+    """Standard deviation from process to process in %, and its share of the variance; "-" where it is not known."""
+    if ratio is None or ratio.between is None or ratio.share is None:
+        return "-"
+    return f"{100 * ratio.between:.2f} ({ratio.share:.0%})"
 
 
 def show_change(ratio: Ratio | None) -> str:

@@ -95,7 +95,7 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
     accuracy = {name: _one_file(info) for name, info in scored.items()}
     judgements = {name: judged for name, info in scored.items() if (judged := _judgement(info)) is not None}
     findings = Findings(
-        kinds={kind: Kind(latencies, floors[kind], {}, 0) for kind, latencies in kinds.items()},
+        kinds={kind: _kind(latencies, floors[kind]) for kind, latencies in kinds.items()},
         accuracy=accuracy,
         judgements=judgements,
         sizes={name: info["size_mib"] for name, info in infos.items()},
@@ -119,6 +119,11 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
     return finished(doc, [])
 
 
+def _kind(latencies: dict[str, Latency], floor: float) -> Kind:
+    found = {process for latency in latencies.values() for process in latency.processes}
+    return Kind(latencies, floor, {}, 0, len(found))
+
+
 def _latency(benchmark: Mapping[str, Any], to_baseline: Ratio | None, floor: float) -> Latency:
     info, stats = benchmark["extra_info"], benchmark.get("stats", {})
     parent = info["ratio_to_parent"]
@@ -136,6 +141,8 @@ def _latency(benchmark: Mapping[str, Any], to_baseline: Ratio | None, floor: flo
         rounds=stats.get("rounds", 0),
         seconds=tuple(stats.get("data", ())),
         intervals={key: info.get(f"{key}_interval_s") for key in ("p95", "p99")},
+        blocks=tuple(map(int, info.get("blocks", ()))),
+        processes=tuple(map(int, info.get("processes", ()))),
     )
 
 

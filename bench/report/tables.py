@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.latency.kinds import KINDS
-from bench.statistics import noise_floor, unbeaten, verdict
+from bench.statistics import ENOUGH, noise_floor, unbeaten, verdict
 
 from .document import to_interval, to_ratio
-from .format import bracketed, show_interval, show_percentile
+from .format import BETWEEN, bracketed, scope, show_between, show_interval, show_percentile
 from .paper import TABLE_III
 from .profile import operators
 
@@ -74,26 +74,48 @@ def table_iii(doc: Json) -> Table:
             interval(latency["to_baseline"]), number(paper.get("latency_s"), 1, 100 / base), latency["verdict"],
             interval(latency["to_parent"]), number(paper["latency_s"] / above["latency_s"] if both else None, 1, 100),
             latency["parent_verdict"] if latency["to_parent"] else "–",
-            number(variant["size_mib"]), number(paper.get("size_mib")),
+            number(variant["size_mib"]), number(paper.get("size_mib")), *between(doc, "pipeline", latency),
         ])  # fmt: skip
     columns = [
         "variant", "DER, %", "paper", "mean ± std, ms", "paper", "% of baseline [95 %]", "paper",
         "against the baseline", "% of parent [95 %]", "paper", "against the parent", "size, MiB", "paper",
+        *[BETWEEN] * (processes(doc, "pipeline") >= ENOUGH),
     ]  # fmt: skip
     words = frozenset({"against the baseline", "against the parent"})
-    return Table("The pipeline beside the paper’s Table III", columns, rows, words)
+    return Table(f"The pipeline beside the paper’s Table III{scoped(doc, 'pipeline')}", columns, rows, words)
+
+
+def processes(doc: Json, kind: str) -> int:
+    """How many fresh processes a kind was measured in; 0 where a document does not say."""
+    return int((doc["kinds"].get(kind) or {}).get("processes", 0))
+
+
+def scoped(doc: Json, kind: str) -> str:
+    """What the intervals of a kind speak of, to follow a caption."""
+    return f" (intervals {scope(processes(doc, kind))})"
+
+
+def between(doc: Json, kind: str, latency: Json) -> list[str]:
+    """The cell of the column `BETWEEN`, where there is one."""
+    ratio = to_ratio(latency["to_baseline"]) if latency["to_baseline"] else None
+    return [show_between(ratio).replace("-", "–")] if processes(doc, kind) >= ENOUGH else []
 
 
 def model_only(doc: Json) -> Table:
     """The embedding call alone."""
     rows = [
         [name(v), f"{1000 * x['mean_s']:.1f} ± {1000 * x['std_s']:.1f}", interval(x["to_baseline"]), x["verdict"],
-         interval(x["to_parent"]), x["parent_verdict"] if x["to_parent"] else "–"]
+         interval(x["to_parent"]), x["parent_verdict"] if x["to_parent"] else "–", *between(doc, "model-only", x)]
         for v, x in measured(doc, "model-only")
     ]  # fmt: skip
     columns = ["variant", "mean ± std, ms", "% of baseline [95 %]", "against the baseline", "% of parent [95 %]",
-               "against the parent"]  # fmt: skip
-    return Table("The embedding call alone", columns, rows, frozenset({"against the baseline", "against the parent"}))
+               "against the parent", *[BETWEEN] * (processes(doc, "model-only") >= ENOUGH)]  # fmt: skip
+    return Table(
+        f"The embedding call alone{scoped(doc, 'model-only')}",
+        columns,
+        rows,
+        frozenset({"against the baseline", "against the parent"}),
+    )
 
 
 def pareto(doc: Json) -> Table:

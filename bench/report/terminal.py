@@ -6,20 +6,21 @@ from rich.text import Text
 
 import variants
 from bench.accuracy.der import Accuracy
-from bench.latency.results import TWIN, Kind
+from bench.latency.results import TWIN, Kind, Latency
 from bench.latency.threads import Threads
-from bench.statistics import Ratio, unbeaten
+from bench.statistics import ENOUGH, Ratio, rounds_needed, unbeaten
 
 from .accuracy import accuracy_notes, accuracy_table, file_table
 from .claims import Claim, answer, claims
 from .comparison import compare_table
 from .findings import Findings
 from .fitted import WIDTH, Fitted, as_text
-from .format import number, show_interval, show_percentile
+from .format import BETWEEN, number, scope, show_between, show_interval, show_percentile
 from .paper import TABLE_III
 from .profile import facts, operators
 
 TWIN_TARGET = 0.03  # half-width that the default run brings the control to on a quiet machine
+TAILS = ("p50", "p90", "p95 [95 %]", "p99 [95 %]", "max")
 
 
 def render(findings: Findings, width: int = WIDTH) -> str:
@@ -29,6 +30,7 @@ def render(findings: Findings, width: int = WIDTH) -> str:
         parts += [accuracy_table(findings), file_table(findings)]
     if findings.floors:
         parts.append(floor_table(findings))
+    parts += [tail_table(kind, found) for kind, found in findings.kinds.items() if kind != "pipeline"]
     pipeline = findings.kinds.get("pipeline")
     if pipeline is not None:
         parts.append(stage_table(pipeline))
@@ -56,8 +58,11 @@ def latency_table(findings: Findings, kind: str) -> Fitted:
         "% of parent [95 %]", "paper", "parent verdict", "MiB", "paper",
     ]  # fmt: skip
     spare = ["std", "paper", "parent verdict", "% of parent [95 %]", "MiB", "DER %", "mean ms"]
-    table = Fitted(f"Latency, {kind}", [column for column in columns if paper or column != "paper"], spare)
-    for name, latency in findings.kinds[kind].latencies.items():
+    found = findings.kinds[kind]
+    several = found.processes >= ENOUGH
+    columns = [column for column in columns if paper or column != "paper"] + [BETWEEN] * several
+    table = Fitted(f"Latency, {kind} (intervals {scope(found.processes)})", columns, spare)
+    for name, latency in found.latencies.items():
         entry = variants.get(name)
         row = TABLE_III.get(entry.paper or "")
         above = TABLE_III.get((variants.get(entry.parent).paper if entry.parent else None) or "")
@@ -76,6 +81,7 @@ def latency_table(findings: Findings, kind: str) -> Fitted:
             latency.parent_verdict if latency.to_parent else "-",
             number(findings.sizes.get(name)),
             number(row.size if row else None) if paper else None,
+            show_between(latency.to_baseline) if several else None,
         ]
         mark = "" if findings.trained.get(name, True) else " *"
         table.add_row(name + mark, *(cell for cell in cells if cell is not None))
@@ -93,14 +99,25 @@ def stage_table(pipeline: Kind) -> Fitted:
     """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
     table = Fitted(
         "Stages of the pipeline, mean ms",
-        ["variant", "segmentation", "embedding", "rest", "sum", "p50", "p90", "p95 [95 %]", "p99 [95 %]", "max"],
+        ["variant", "segmentation", "embedding", "rest", "sum", *TAILS],
         ["p90", "max", "p50", "sum", "p95 [95 %]"],
     )
     for name, latency in pipeline.latencies.items():
         stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
-        tails = [show_percentile(x, latency.intervals.get(p)) for p, x in latency.percentiles.items()]
-        table.add_row(name, *(number(1000 * x, 1) for x in [*stages, sum(stages)]), *tails)
+        table.add_row(name, *(number(1000 * x, 1) for x in [*stages, sum(stages)]), *_tails(latency))
     return table
+
+
+def tail_table(kind: str, found: Kind) -> Fitted:
+    """Percentiles of a kind's rounds."""
+    table = Fitted(f"Percentiles, {kind}, ms", ["variant", *TAILS], ["p90", "max", "p50"])
+    for name, latency in found.latencies.items():
+        table.add_row(name, *_tails(latency))
+    return table
+
+
+def _tails(latency: Latency) -> list[str]:
+    return [show_percentile(x, latency.intervals.get(p)) for p, x in latency.percentiles.items()]
 
 
 def floor_table(findings: Findings) -> Fitted:
@@ -184,6 +201,15 @@ def notes(findings: Findings) -> list[str]:
             f"{kind}: {twin.rounds} rounds; the control ({TWIN}) shows {show_interval(twin)} % of the baseline "
             f"(half-width {twin.half_width:.1%}{reached}); differences up to {result.floor:.1%} are noise here."
         )
+        lines += [f"{kind}: {note}" for note in result.notes]
+        least = min(latency.rounds for latency in result.latencies.values())
+        if short := [f"p{q} takes {n}" for q in (95, 99) if least < (n := rounds_needed(q))]:
+            lines.append(f"{kind}: {least} rounds are too few for some intervals of percentiles: {', '.join(short)}.")
+        if result.processes >= ENOUGH and (apart := twin.between) is not None:
+            lines.append(
+                f"{kind}: between the {result.processes} processes, the control's ratio varies by {apart:.2%} "
+                f"(standard deviation; {twin.share:.0%} of the variance of one process' ratio)."
+            )
         if result.unquiet:
             lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
         lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]

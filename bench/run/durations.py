@@ -6,14 +6,16 @@ from contextlib import contextmanager
 
 # seconds: in all, of a variant, of a variant and second of audio, such as the README's run has them on two quiet cores
 LOADING, MEMORY, SCORING = 5.0, 1.0, 0.05
+STARTING = 10.0  # of a fresh process until its first round
 
 
-def expected(models: int, scored: float, budget: float, measured: float) -> float:
+def expected(models: int, scored: float, budget: float, measured: float, fresh: int = 0) -> float:
     """Seconds, roughly, of a run of so many models, with `scored` seconds of audio and `measured` seconds of rounds.
 
-    budget: seconds for verdicts on what is scored, the first score of each model included.
+    budget: seconds for verdicts on what is scored, the first score of each model included. fresh: processes to start.
     """
-    return LOADING + models * MEMORY + max(models * SCORING * scored, budget if scored else 0.0) + measured
+    scoring = max(models * SCORING * scored, budget if scored else 0.0)
+    return LOADING + models * MEMORY + scoring + measured + fresh * STARTING
 
 
 def shown(seconds: float) -> str:

@@ -15,6 +15,7 @@ from variants.own import from_factory, from_onnx
 ACCURACY_BUDGET = 120.0  # seconds
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
 LARGEST = 2**32 - 1  # of any number: no seed of NumPy's is larger, no run takes longer
+MOST = 1000  # fresh processes
 Extent = Literal["quick", "full", "off"]
 # the preset of each pair of models, (embedding, segmentation), that thresholds were tuned for; the paper's for others
 PAIRS = {
@@ -92,6 +93,9 @@ class TimingOptions:
 
     seed: int
     """Of the order in which variants take turns."""
+
+    processes: int = 1
+    """How many fresh processes share each kind's seconds; 1: none, all is measured in the one that loads everything."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,13 @@ def add_options(add: Callable[..., Any]) -> None:
     add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
     add("--profile", metavar="A,B", help="take two variants apart, operator by operator, once all is measured")
     add("--seed", type=int, default=0, metavar="N", help="seed of the order in which variants take turns")
+    add(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="fresh processes that share each kind's seconds; from 5 on, intervals hold what differs between them",
+    )
 
 
 def chosen(get: Callable[[str], Any], default: str | None = None) -> list[Variant]:
@@ -198,6 +209,8 @@ def parse(get: Callable[[str], Any]) -> Options:
     for name in ("collar", "budget", "accuracy_budget", "tau", "rho", "delta", "chunk", "step", "latency", "seed"):
         if not 0 <= (0 if get(name) is None else get(name)) <= LARGEST:
             raise UserError(f"--{name.replace('_', '-')} {get(name):g}: must be a number from 0 to {LARGEST:.0f}")
+    if not 1 <= get("processes") <= MOST:
+        raise UserError(f"--processes {get('processes')}: must be a number from 1 to {MOST}")
     other = get("segmentation_variant")
     if other is not None:
         other = variants.get(other, "segmentation").name
@@ -220,6 +233,6 @@ def parse(get: Callable[[str], Any]) -> Options:
         ScoringOptions(
             get("accuracy") or "quick", *map(get, ("accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))
         ),
-        TimingOptions(get("threads"), get("budget"), get("seed")),
+        TimingOptions(get("threads"), get("budget"), get("seed"), get("processes")),
         profiled,
     )

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import variants
+from bench.history.controls import last_controls
 from bench.latency.kinds import KindName
 from bench.latency.profile import Profile
 from bench.latency.results import TWIN
 from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
 
-from . import conditions
+from . import conditions, power
 from .cores import Cores
 from .corpus import Corpus
 from .durations import Took, expected, shown
@@ -20,6 +21,8 @@ from .options import Options
 from .profiling import profiles
 from .scores import Scores
 from .timing import Timing
+
+PILOT_FROM = 30.0  # seconds of budget from which on a few are worth knowing what the others will tell
 
 
 class Run:
@@ -58,11 +61,25 @@ class Run:
     def outlook(self, kinds: int, budget: float) -> str:
         """How long so many kinds will take, each of `budget` seconds, with all that comes before them."""
         seconds = sum(part or recording.duration for recording, part in self.scores.parts)
-        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, kinds * budget))
+        fresh = self.options.timing.processes if self.options.timing.processes > 1 else 0
+        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, kinds * budget, kinds * fresh))
         verdicts = f"up to {shown(self.options.scoring.budget)} of verdicts on {shown(seconds)} of audio, "
         scoring = verdicts if seconds else ""
-        rounds = f"{kinds} x {shown(budget)} of rounds"
+        rounds = f"{kinds} x {shown(budget)} of rounds" + (f", each in {fresh} processes" if fresh else "")
         return f"{len(self.models)} variants: memory, {scoring}{rounds}: about {about} on a quiet machine"
+
+    def power(self, kinds: Iterable[KindName], folder: Path) -> list[str]:
+        """What differences each kind will show, from the last comparable run stored in `folder`, else from a pilot."""
+        timing, lines = self.options.timing, []
+        stored = last_controls(folder, self.conditions(), TWIN)
+        for kind in kinds:
+            control = stored.get(kind)
+            if control is None and timing.budget >= PILOT_FROM:
+                with self.took.part("pilot"):
+                    control = self.timing.pilot(kind)
+            if control and (line := power.outlook(kind, control, [*self.models], timing.budget, timing.processes)):
+                lines.append(line)
+        return lines
 
     def rounds(self, kind: KindName, name: str) -> list[float]:
         """Seconds of each round of one variant, as `Timing.rounds`; all that is not timed is done before the first."""

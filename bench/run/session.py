@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from bench.latency.kinds import known_kind
 from variants import UserError
 
 from .options import parse
@@ -45,9 +46,16 @@ def begin(session: pytest.Session) -> None:
     config.stash[RUN] = run
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if timed and terminal is not None and terminal.verbosity >= 0 and not benchmark_session(config).disabled:
-        kinds = len({item.originalname for item in items if "recorded" in needs(item)})
-        outlook = run.outlook(kinds, config.option.gate_budget if config.option.gate else run.options.timing.budget)
+        kinds = dict.fromkeys(item.originalname for item in items if "recorded" in needs(item))
+        outlook = run.outlook(
+            len(kinds), config.option.gate_budget if config.option.gate else run.options.timing.budget
+        )
         terminal.write_line(f"{outlook}{', or less once all is decided' if config.option.gate else ''}")
+        if not config.option.gate:
+            folder = Path(config.getoption("benchmark_storage", "").removeprefix("file://"))
+            with usage_errors(), without_warnings():
+                for line in run.power([kind for name in kinds if (kind := known_kind(name))], folder):
+                    terminal.write_line(line)
 
 
 def end(session: pytest.Session) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 import variants
+from bench.history.controls import Control
 from bench.latency.floor import Floor, operations, peak
 from bench.latency.interleave import Interrupted, Measurement, interleave
 from bench.latency.kinds import KindName
 from bench.latency.memory import peak_memory
-from bench.latency.results import Kind, summarize
+from bench.latency.results import TWIN, Kind, summarize
 from bench.latency.subjects import ModelOnly, Pipeline
 from bench.latency.tracing import untraced
 from variants import UserError
@@ -25,6 +26,7 @@ from .options import TimingOptions
 if TYPE_CHECKING:
     from variants.registry import Built
 
+PILOT = 8  # blocks
 ROWS, FRAMES = 3, 293  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
 
 
@@ -84,6 +86,17 @@ class Timing:
         if not measurement.rounds[name].seconds:
             raise UserError(f"{name}: no rounds; the audio is shorter than one block of chunks")
         return measurement.rounds[name].seconds
+
+    def pilot(self, kind: KindName) -> Control | None:
+        """The control over `PILOT` blocks of it and the baseline alone; None where it gives no interval."""
+        streams = self.corpus.streams
+        self.corpus.cores.claim()
+        with untraced():
+            subjects = {name: self.subject(kind, name) for name in ("baseline", TWIN)}
+            found = summarize(interleave(subjects, streams, budget=0, min_blocks=PILOT), {})
+        if found.twin is None:
+            return None
+        return Control("a pilot", found.twin, {name: latency.mean for name, latency in found.latencies.items()})
 
     def _summarize(self, kind: KindName, measurement: Measurement) -> None:
         parents = {model: variants.get(model).parent for model in self.models}

@@ -53,7 +53,16 @@ def block_bootstrap(blocks: Sequence[Doubles], statistic: Statistic, length: int
 
 def student_interval(estimate: float, resampled: Doubles, runs: float, confidence: float) -> tuple[float, float]:
     """Estimate -/+ Student's t times the bootstrap's standard error, with one degree of freedom per run of blocks."""
-    degrees = max(1.0, runs - 1)
-    error = float(np.std(resampled, ddof=1)) * np.sqrt((degrees + 1) / degrees)
-    reach = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error
+    reach = student(confidence, max(1.0, runs - 1)) * standard_error(resampled, runs)
     return estimate - reach, estimate + reach
+
+
+def standard_error(resampled: Doubles, runs: float) -> float:
+    """The bootstrap's standard error, unbiased for the number of runs of blocks that were resampled."""
+    degrees = max(1.0, runs - 1)
+    return float(np.std(resampled, ddof=1) * np.sqrt((degrees + 1) / degrees))
+
+
+def student(confidence: float, degrees: float) -> float:
+    """Standard errors on either side that hold a two-sided `confidence`."""
+    return float(stats.t.ppf((1 + confidence) / 2, degrees))

@@ -4,18 +4,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import CONFIDENCE, block_bootstrap, carlstein_length, student_interval
+from .bootstrap import CONFIDENCE, Doubles, block_bootstrap, carlstein_length, student_interval
 from .paired import Paired, by_block
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Estimate of a ratio of latencies with its confidence interval; `rounds` pairs went into it."""
+    """Estimate of a ratio of latencies with its confidence interval; `rounds` pairs of `processes` went into it.
+
+    between: standard deviation of the log ratio from process to process. share: what that makes of the variance of a
+    process' estimate. Both None where the interval holds no such part: it is then one within these processes.
+    """
 
     estimate: float
     low: float
     high: float
     rounds: int
+    processes: int = 1
+    between: float | None = None
+    share: float | None = None
 
     @property
     def half_width(self) -> float:
@@ -31,14 +38,22 @@ def paired_ratio(sample: Paired, confidence: float = CONFIDENCE) -> Ratio:
     are assumed stationary. Times and reference in each other's place give the reciprocal. Fewer than 4 blocks give an
     infinitely wide interval.
     """
+    estimate, medians, runs = log_median(sample)
+    if runs == 0:
+        return Ratio(float(np.exp(estimate)), 0.0, float("inf"), len(sample.times))
+    low, high = student_interval(estimate, medians, runs, confidence)
+    return Ratio(float(np.exp(estimate)), float(np.exp(low)), float(np.exp(high)), len(sample.times))
+
+
+def log_median(sample: Paired) -> tuple[float, Doubles, float]:
+    """Median log ratio, resampled ones, and the runs of blocks that these rest on: none of fewer than 4 blocks."""
     log_ratio = np.log(sample.times) - np.log(sample.reference)
     estimate, blocks = float(np.median(log_ratio)), by_block(log_ratio, sample.blocks)
     if len(blocks) < 4:
-        return Ratio(float(np.exp(estimate)), 0.0, float("inf"), len(log_ratio))
+        return estimate, np.empty(0), 0.0
     length = carlstein_length(np.array([block.mean() for block in blocks]))
     medians = block_bootstrap(blocks, lambda resamples: np.median(resamples, axis=1), length)
-    low, high = student_interval(estimate, medians, len(blocks) / length, confidence)
-    return Ratio(float(np.exp(estimate)), float(np.exp(low)), float(np.exp(high)), len(log_ratio))
+    return estimate, medians, len(blocks) / length
 
 
 def noise_floor(twin: Ratio | None) -> float:

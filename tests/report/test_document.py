@@ -126,7 +126,8 @@ def test_what_is_infinite_becomes_null() -> None:
     kind = summarize(Measurement({n: Rounds([0.1] * 3, [{}] * 3, [0] * 3) for n in ("baseline", "distilled")}, {}), {})
     assert kind.latencies["distilled"].to_baseline.high == float("inf")  # type: ignore[union-attr]
     doc = document(made(kinds={"pipeline": kind}, accuracy={}), "now")
-    assert doc["kinds"]["pipeline"] == {"floor": None, "control": None, "unquiet": 0}
+    expected = {"floor": None, "control": None, "unquiet": 0, "processes": 0, "intervals": "within one process"}
+    assert doc["kinds"]["pipeline"] == expected
     assert "no control" in doc["missing"]["pipeline"]
     json.dumps(doc, allow_nan=False)
 

@@ -165,6 +165,22 @@ def test_accuracy_and_stages(findings: Findings) -> None:
     assert "62.0 [61.5, 65.5]" in line and "65.0 [63.0, ∞]" in line
 
 
+def test_percentiles_of_every_kind_and_of_how_many_rounds(findings: Findings) -> None:
+    text = render(findings)
+    assert row(text, "Percentiles, model-only", "baseline").split()[1:]
+    assert "Percentiles, pipeline" not in text  # they stand beside the stages
+    note = "pipeline: 24 rounds are too few for some intervals of percentiles: p95 takes 72, p99 takes 368."
+    assert note in " ".join(text.split())
+    pipeline = findings.kinds["pipeline"]
+    few = "rounds are too few for some intervals of percentiles"
+    for count, expected in ((71, f"71 {few}: p95 takes 72, p99 takes 368."), (300, f"300 {few}: p99"), (368, "")):
+        latencies = {name: replace(x, rounds=400) for name, x in pipeline.latencies.items()}
+        latencies["distilled"] = replace(latencies["distilled"], rounds=count)
+        kinds = {**findings.kinds, "pipeline": replace(pipeline, latencies=latencies)}
+        found = " ".join(render(replace(findings, kinds=kinds)).split())
+        assert expected in found and (f"pipeline: {count} {few}" in found) == bool(expected)
+
+
 def test_notes_and_answer(findings: Findings) -> None:
     text = " ".join(render(findings).split())
     for expected in (

@@ -16,7 +16,7 @@ Make = Callable[..., Options]
 def test_each_option_goes_to_its_subject(options: Make) -> None:
     one = "--embedding e.ckpt --segmentation-variant segmentation-onnx --trust-checkpoint --corpus talks --files a,,b "
     other = "--accuracy full --accuracy-budget 9 --accuracy-strict --collar 0.5 --skip-overlap --threads 2 --budget 7 "
-    third = "--seed 3 --chunk 4 --step 1 --latency 2"
+    third = "--seed 3 --processes 5 --chunk 4 --step 1 --latency 2"
     made = options(*(one + other + third).split())
     assert vars(made.models) == {
         "embedding": "e.ckpt", "segmentation": "bundled", "segmentation_variant": "segmentation-onnx", "trust": True
@@ -25,7 +25,7 @@ def test_each_option_goes_to_its_subject(options: Make) -> None:
     assert vars(made.scoring) == {
         "extent": "full", "budget": 9, "strict": True, "collar": 0.5, "skip_overlap": True
     }  # fmt: skip
-    assert vars(made.timing) == {"threads": 2, "budget": 7, "seed": 3}
+    assert vars(made.timing) == {"threads": 2, "budget": 7, "seed": 3, "processes": 5}
     assert (made.pipeline.duration, made.pipeline.step, made.pipeline.latency) == (4, 1, 2)
     assert options().corpus.files is None
 
@@ -51,6 +51,7 @@ def test_thresholds(options: Make, arguments: tuple[str, ...], expected: tuple[f
     [
         ("--collar -0.1", "--collar -0.1: must be a number from 0"),
         ("--accuracy-budget -1", "--accuracy-budget -1: must be a number from 0"),
+        ("--processes 0", "--processes 0: must be a number from 1 to 1000"),
         ("--budget -1", "--budget -1: must be a number from 0"),
         ("--budget nan", "--budget nan: must be a number from 0"),  # which would never be over
         ("--budget inf", "--budget inf: must be a number from 0"),

@@ -88,7 +88,7 @@ def test_one_process_measures(project: pytest.Pytester, args: tuple[str, ...]) -
     result = run(project, *args)
     result.assert_outcomes(passed=2)
     outlook = "3 variants: memory, 2 x 60 s of rounds: about 2 min on a quiet machine"  # 5 + 3 + 120 s
-    took = "took: memory * s, accuracy * s, model-only * s, pipeline * s"
+    took = "took: pilot 0 s, memory * s, accuracy * s, model-only * s, pipeline * s"
     result.stdout.fnmatch_lines([outlook, "*Latency, pipeline*", took])
 
 

@@ -113,6 +113,7 @@ def test_a_kind_is_measured_once_after_all_that_is_not_timed(
 def test_how_long_it_takes() -> None:
     # the README's run: 14 variants, 60 s of audio, two kinds of a minute: 3 minutes
     assert shown(expected(14, 60.0, 120.0, 120.0)) == "4 min"
+    assert shown(expected(3, 0.0, 120.0, 60.0, 2 * 5)) == "3 min"  # 5 + 3 + 60 + 10 x 10 s
     took = Took()
     for _ in range(2):
         with pytest.raises(KeyError), took.part("a"):

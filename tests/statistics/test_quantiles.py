@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.statistics import block_bootstrap, carlstein_length, percentile_interval, percentiles
+from bench.statistics import block_bootstrap, carlstein_length, percentile_interval, percentiles, rounds_needed
 
 
 def test_percentiles_by_hand() -> None:
@@ -32,12 +32,13 @@ def test_the_ends_are_read_off_the_rounds_at_the_ends_of_the_share(monkeypatch: 
     assert found == pytest.approx((1 + 400 * (0.95 - reach), 1 + 400 * (0.95 + reach)), abs=0.5)
 
 
-@pytest.mark.parametrize(("q", "rounds_needed"), [(95, 72), (99, 368)])
-def test_no_interval_where_not_even_the_slowest_round_would_be_a_limit(q: int, rounds_needed: int) -> None:
+@pytest.mark.parametrize(("q", "needed"), [(95, 72), (99, 368)])
+def test_no_interval_where_not_even_the_slowest_round_would_be_a_limit(q: int, needed: int) -> None:
     # 0.95^71 = 2.6 %, 0.95^72 = 2.5 %; 0.99^367 = 2.502 %, 0.99^368 = 2.48 %
-    times = np.linspace(1, 2, rounds_needed)
-    assert percentile_interval(times[1:], np.arange(rounds_needed - 1), q) is None
-    assert percentile_interval(times, np.arange(rounds_needed), q) is not None
+    times = np.linspace(1, 2, needed)
+    assert rounds_needed(q) == needed
+    assert percentile_interval(times[1:], np.arange(needed - 1), q) is None
+    assert percentile_interval(times, np.arange(needed), q) is not None
 
 
 def test_three_blocks_give_no_interval() -> None:
