@@ -1,6 +1,7 @@
-"""`python -m bench score | tune | report`: accuracy without timing, thresholds for two models, stored runs."""
+"""`python -m bench score | tune | report | history`: accuracy untimed, thresholds for two models, stored runs."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,19 @@ from rich.text import Text
 
 import variants
 from variants import UserError
-from variants.commands import command, number
-from variants.files import utf8_output
+from variants.commands import command, number, place
+from variants.files import utf8_output, write_atomically
 
 from .accuracy.tune import recorded_objective, tune
+from .history.pins import Pins
+from .history.runs import find, latest, read_runs, superfluous
+from .history.storage import locked
+from .latency.kinds import KINDS
+from .latency.machine import cpu_model
 from .report.accuracy import accuracy_table, file_table
 from .report.document import finished
 from .report.fitted import as_text, terminal_width
+from .report.history import as_bencher, as_csv, history_tables
 from .report.page import check_folder, summary, write
 from .report.stored import older, read, refusing
 from .report.terminal import caption, notes
@@ -43,8 +50,45 @@ def main(arguments: list[str] | None = None) -> int:
         "runs", nargs="+", type=Path, metavar="RUN.json", help="oldest first; results.json or stored"
     )
     reporting.add_argument("--out", type=Path, metavar="DIR", help="write the page there (default: print the summary)")
+    _add_history(commands)
     given = parser.parse_args(arguments)
     return command("bench", lambda: given.run(given))
+
+
+def _add_history(commands: Any) -> None:
+    parent = commands.add_parser("history", help="stored runs: list them, pin a reference, prune, export")
+    parent.set_defaults(run=show_history)
+    parent.add_argument(
+        "--storage",
+        type=place,
+        default=Path(".benchmarks"),
+        metavar="DIR",
+        help="of stored runs (default: .benchmarks)",
+    )
+    parent.add_argument("--kind", choices=KINDS, default="pipeline", help="whose ratios to list (default: pipeline)")
+    parent.add_argument(
+        "--variants", default="distilled,best-exact", metavar="A,B", help="whose (default: distilled,best-exact)"
+    )
+    actions = parent.add_subparsers()
+    actions.add_parser("show", help="list the runs (what `history` alone does)")
+    pinning = actions.add_parser("pin", help="make a run the reference that --gate judges by, beside the last one")
+    pinning.add_argument("name", nargs="?", metavar="RUN", help="file, number or name (default: this machine's last)")
+    pinning.set_defaults(run=pin)
+    unpinning = actions.add_parser("unpin", help="a run is a reference no longer")
+    unpinning.add_argument("name", metavar="RUN", help="as `history` lists it")
+    unpinning.set_defaults(run=unpin)
+    pruning = actions.add_parser("prune", help="delete this machine's older runs; pinned ones stay")
+    pruning.add_argument("--keep", type=number(int, 0), required=True, metavar="N", help="how many of the last to keep")
+    pruning.add_argument("--all-machines", action="store_true", help="those of other CPU models, too: N of each")
+    pruning.add_argument("--dry-run", action="store_true", help="only say which")
+    pruning.set_defaults(run=prune)
+    exporting = actions.add_parser("export", help="write runs as CSV, or one as Bencher's JSON")
+    exporting.add_argument(
+        "name", nargs="?", metavar="RUN", help="one run (default: --csv all, --bencher the last here)"
+    )
+    exporting.add_argument("--csv", type=place, metavar="FILE")
+    exporting.add_argument("--bencher", type=place, metavar="FILE", help="for `bencher run --adapter json --file FILE`")
+    exporting.set_defaults(run=export)
 
 
 def _run(given: argparse.Namespace) -> Run:
@@ -92,6 +136,58 @@ def report(given: argparse.Namespace) -> None:
             return
         check_folder(given.out)
         print(f"report: {write(doc, given.out)}")
+
+
+def show_history(given: argparse.Namespace) -> None:
+    """List the stored runs, those of this machine first."""
+    runs, skipped = read_runs(given.storage)
+    names = [name for name in map(str.strip, given.variants.split(",")) if name]
+    tables: list[Any] = history_tables(runs, Pins(given.storage).names, given.kind, names, cpu_model())
+    print(as_text([*tables, *map(Text, skipped)], terminal_width(sys.stdout.isatty())), end="")
+    if not runs:
+        raise UserError(f"{given.storage}: no stored run; `pytest bench --benchmark-save=NAME` stores one")
+
+
+def pin(given: argparse.Namespace) -> None:
+    """Pin a run, by which the gate judges those under the same conditions."""
+    runs, _ = read_runs(given.storage)
+    run = latest(runs, cpu_model()) if given.name is None else find(runs, given.name)
+    former = Pins(given.storage).pin(run)
+    print(f"pinned {run.name}{f' instead of {former}' if former not in (None, run.name) else ''}")
+
+
+def unpin(given: argparse.Namespace) -> None:
+    """Remove a pin."""
+    pins = Pins(given.storage)
+    name = given.name if given.name in pins.names else find(read_runs(given.storage)[0], given.name).name
+    pins.unpin(name)
+    print(f"unpinned {name}")
+
+
+def prune(given: argparse.Namespace) -> None:
+    """Delete old runs, none that is pinned."""
+    runs, _ = read_runs(given.storage)
+    with locked(given.storage):
+        cpu = None if given.all_machines else cpu_model()
+        gone = superfluous(runs, given.keep, Pins(given.storage).names, cpu)
+        for run in gone:
+            if not given.dry_run:
+                run.path.unlink(missing_ok=True)
+            print(f"{'would delete' if given.dry_run else 'deleted'} {run.name}")
+    print(f"{len(runs) - len(gone)} of {len(runs)} runs {'would stay' if given.dry_run else 'stay'}")
+
+
+def export(given: argparse.Namespace) -> None:
+    """Write runs for other programs."""
+    if given.csv is None and given.bencher is None:
+        raise UserError("history export: name a file by --csv or --bencher")
+    runs, _ = read_runs(given.storage)
+    chosen = None if given.name is None else find(runs, given.name)
+    if given.csv is not None:
+        write_atomically(given.csv, as_csv(runs if chosen is None else [chosen]))
+    if given.bencher is not None:
+        one = latest(runs, cpu_model()) if chosen is None else chosen
+        write_atomically(given.bencher, json.dumps(as_bencher(one), indent=2) + "\n")
 
 
 if __name__ == "__main__":
