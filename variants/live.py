@@ -19,7 +19,8 @@ def pipeline(
 
     embedding, segmentation: where the two models come from, as in `variants.loading.load`. settings: those of
     `diart.SpeakerDiarizationConfig` (seconds; the thresholds above suit the bundled models). One stream at a time:
-    neither DIART's pipeline nor a cached convolution is thread-safe. Raises UserError.
+    neither DIART's pipeline nor a cached convolution is thread-safe (`exact.memory.remember`: several pipelines of one
+    thread may share models). Raises UserError.
     """
     import torch
     from diart import SpeakerDiarization, SpeakerDiarizationConfig

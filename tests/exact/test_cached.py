@@ -1,6 +1,7 @@
 """The cached first convolution and what builds on it: the uncached numbers, whatever comes in whatever order."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,8 @@ from bench.corpus import Recording
 from bench.pipeline.diarize import diarize, embed, segment
 from bench.pipeline.staged import PipelineSettings
 from variants.exact.blocks import LeanBinarize, LeanHamming
-from variants.exact.cached import STREAMS, CachedFront
+from variants.exact.cached import CachedFront
+from variants.exact.memory import STREAMS, missed, remember
 
 SAMPLES = 1200  # of a chunk: 96 outputs of a kernel of 251 with a stride of 10
 
@@ -114,6 +116,41 @@ def test_streams_that_share_a_model_do_not_meet() -> None:
         front(chunk(noise(4000, seed), 0))
     same(front(chunk(waves[0], 2000)), plain(chunk(waves[0], 2000)))
     assert convolved[-1] == 1200 and len(front.streams) == STREAMS
+
+
+@pytest.mark.parametrize("room", [12, 4])
+def test_twelve_interleaved_streams_are_as_each_alone(room: int) -> None:
+    """In any order and number at a time; with too little room they are right, too, and each miss is counted."""
+    waves = [noise(6000, seed) for seed in range(12)]
+    alone = []
+    for wave in waves:
+        front, *_ = make_front()
+        alone.append([front(chunk(wave, first)) for first in range(0, 2000, 200)])
+    front, _, convolved = make_front()
+    remember(room, front)
+    order = np.random.default_rng(0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for step in range(10):
+            for streams in np.array_split(order.permutation(12), 5):
+                found = front(torch.cat([chunk(waves[s], 200 * step) for s in streams]))
+                for stream, row in zip(streams, found, strict=True):
+                    same(row, alone[stream][step][0])
+    misses = len(convolved) - 12 - sum(samples < 1200 for samples in convolved)
+    assert missed(front) == misses == len(said) and len(front.streams) == room
+    assert misses == 0 if room == 12 else misses > 60  # of 108: at random, the last four come again now and then
+
+
+def test_what_cannot_be_continued_pushes_nobody_out() -> None:
+    front, _, convolved = make_front()
+    waves = [noise(4000, seed) for seed in range(STREAMS)]
+    for first in (0, 200, 400):
+        for wave in waves:
+            front(chunk(wave, first))
+        lost = chunk(noise(4000, 99), first)
+        lost[..., 700] = float("nan")
+        front(lost)
+    assert len(convolved) == 3 * (STREAMS + 1) and convolved.count(1200) == STREAMS + 3 and missed(front) == 0
 
 
 def test_silence_and_other_lengths() -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import variants
 from bench.corpus import Recording
+from variants.exact.memory import STREAMS
 from variants.streaming.step import GraphStep
-from variants.streaming.streaming_trunk import STREAMS, StreamingTrunk
+from variants.streaming.streaming_trunk import StreamingTrunk
 from variants.streaming.trunk import FrameTrunk, Stage, State, blended, moments_of
 
 HOP, FIELD = 270, 4771  # by hand: strides 10, 3, 3, 3; 251 + 10 (2 + 3 (4 + 2 + 3 (4 + 2 + 3 * 14)))

@@ -14,9 +14,7 @@ from variants.errors import UnavailableError
 from variants.registry import variant
 
 from .folded import frozen_sinc
-
-STREAMS = 4  # waveforms remembered: as many interleaved streams can share a model and still hit
-PROBE, CANDIDATES = 64, 4  # samples compared before all of them are, and places tried, in looking for an unknown shift
+from .memory import Memory, shift_between
 
 
 @dataclass
@@ -38,7 +36,7 @@ class CachedFront(nn.Module):
     """A SincNet up to its first pooling, instance norm included: (rows, 1, samples) -> (rows, filters, frames).
 
     Raw outputs of the un-normalised waveform are kept, each computed once, so errors do not add up. They serve a row
-    that continues one of the last `STREAMS` waveforms by a multiple of the stride (0 included) with every shared
+    that continues one of the last `streams.room` waveforms by a multiple of the stride (0 included) with every shared
     sample equal (NaN equals nothing); any other row is computed anew. Rows may be of any streams, in any order.
     For inference. Not thread-safe: calls change what is kept, so each thread needs a model of its own.
     """
@@ -54,7 +52,7 @@ class CachedFront(nn.Module):
         self.pool, self.stride, self.kernel = size, convolution.stride[0], convolution.kernel_size[0]
         # What each filter makes of a constant: the mean that the norm subtracts leaves this much of itself.
         self.gain = nn.Parameter(convolution.weight.detach().sum(dim=2), requires_grad=False)  # (filters, 1)
-        self.streams: list[Stream] = []  # the most recent first
+        self.streams: Memory[Stream] = Memory(self.stride)
         self.scratch = torch.empty(0)
 
     @torch.no_grad()
@@ -65,11 +63,12 @@ class CachedFront(nn.Module):
     def _row(self, waveform: torch.Tensor) -> torch.Tensor:
         """(samples,) -> (filters, frames)."""
         stream = self._continued(waveform) or self._begun(waveform)
-        self.streams = [stream, *(other for other in self.streams if other is not stream)][:STREAMS]
+        mean = waveform.mean()
+        if torch.isfinite(mean):  # else nothing can continue it, and it would push others out
+            self.streams.keep(stream)
         frames = ((len(waveform) - self.kernel) // self.stride + 1) // self.pool
         first = stream.start // self.pool
         extremes = stream.extremes[:, :, stream.start % self.pool, first : first + frames]
-        mean = waveform.mean()
         variance = torch.square(torch.linalg.vector_norm(waveform - mean)) / len(waveform)
         scale = self.norm.weight / torch.sqrt(variance + self.norm.eps)
         # Rounding is monotone: over a window, an affine map's largest modulus is that of the highest or lowest value.
@@ -86,15 +85,16 @@ class CachedFront(nn.Module):
 
     def _begun(self, waveform: torch.Tensor) -> Stream:
         """A stream of which nothing is known; there is room for as many positions again."""
+        self.streams.begun(waveform)
         found = self._extremes(waveform)
         extremes = found.new_empty(*found.shape[:2], self.pool, 2 * found.shape[2] // self.pool + 2)
         self._write(extremes, 0, found)
-        return Stream(waveform.clone(), extremes, 0, 0)
+        return Stream(waveform.clone(), extremes, 0, self.streams.shift)
 
     def _continued(self, waveform: torch.Tensor) -> Stream | None:
         """The stream whose last chunk this one continues, brought up to it; None if there is none."""
         positions = (len(waveform) - self.kernel) // self.stride + 2 - self.pool  # that a chunk has
-        for stream in self.streams:
+        for stream in self.streams.likeliest(waveform):
             shift = shift_between(stream.waveform, waveform, self.stride, stream.shift)
             if shift is None or shift >= positions:
                 continue
@@ -117,33 +117,6 @@ class CachedFront(nn.Module):
             block = found[:, :, offset :: self.pool]
             column, phase = divmod(position + offset, self.pool)
             extremes[:, :, phase, column : column + block.shape[2]] = block
-
-
-def shift_between(last: torch.Tensor, waveform: torch.Tensor, stride: int, known: int) -> int | None:
-    """By how many strides a chunk continues the `last` one (samples,); None if it does not. known: tried first."""
-    if last.shape != waveform.shape:
-        return None
-    for shift in (known, 0):
-        if _continues(last, waveform, shift * stride):
-            return shift
-    # The end of the last chunk, looked for at every place that a multiple of the stride would bring it to.
-    probe, behind = last[-PROBE:], len(last) - PROBE
-    places = waveform[behind % stride :].unfold(0, PROBE, stride)
-    for place in (places == probe).all(dim=1).nonzero().flatten().flip(0)[:CANDIDATES].tolist():
-        moved: int = behind // stride - place
-        if _continues(last, waveform, moved * stride):
-            return moved
-    return None
-
-
-def _continues(last: torch.Tensor, waveform: torch.Tensor, samples: int) -> bool:
-    """Whether all samples that the two share are equal, if one came so many after the other."""
-    shared = len(last) - samples
-    return (
-        shared > 0
-        and torch.equal(last[samples : samples + PROBE], waveform[: min(PROBE, shared)])
-        and torch.equal(last[samples:], waveform[:shared])
-    )
 
 
 def back_layers(sincnet: nn.Module) -> list[nn.Module]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from variants.errors import UnavailableError
-from variants.exact.cached import PROBE, shift_between
+from variants.exact.memory import PROBE, Memory, shift_between
 from variants.exact.pooling import ProductPool, pool_directly, pool_products
 from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
@@ -20,7 +20,6 @@ from .drift import drift, load_correction, mark
 from .step import GraphStep
 from .trunk import RATE, FrameTrunk, State
 
-STREAMS = 4  # kept at a time: as many interleaved streams can share a model
 SECONDS = 5.0  # in which the statistics forget all but 1/e: `python -m bench.studies streaming`
 TOLERANCES = {"": 0.5, "distilled-": 1.0, "channel-pruned-50-": 1.0, "channel-pruned-75-": 2.0}  # of whose trunk
 Step = Callable[[Tensor, State, float], tuple[Tensor, State]]  # as `FrameTrunk` itself is called
@@ -64,7 +63,7 @@ class Window(NamedTuple):
 class StreamingTrunk(SharedTrunk):
     """Embeddings of rows (rows, 1, samples) under weights (rows, frames), each stream's frames computed once.
 
-    A row continues one of the last `STREAMS` streams where all samples that it shares with that one's last chunk are
+    A row continues one of those that `streams` remembers where all samples that it shares with its last chunk are
     equal, and not all the same; it may come any number of samples later that leaves a hop of them to share. Any other
     row starts a stream, and is embedded as the stock model does it; one with a NaN or an infinity is, too, and not
     kept.
@@ -87,7 +86,7 @@ class StreamingTrunk(SharedTrunk):
         self.step: Step = self.frame_trunk if step is None else step(self.frame_trunk)
         self.correction: nn.Parameter | None = None
         del self.sincnet, self.tdnns
-        self.streams: list[Stream] = []  # the most recent first
+        self.streams: Memory[Stream] = Memory(1)
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
         sizes = run_lengths(waveforms)
@@ -114,7 +113,7 @@ class StreamingTrunk(SharedTrunk):
         sound = bool(torch.isfinite(waveform.sum()))
         stream = (self._continued(waveform) if sound else None) or self._started(waveform)
         if sound:
-            self.streams = [stream, *(other for other in self.streams if other is not stream)][:STREAMS]
+            self.streams.keep(stream)
         late = (stream.frames - count) * trunk.hop - stream.begin
         rows = slice(stream.end - count, stream.end)
         return Window(stream.kept[rows], stream.centre, late / trunk.hop, stream.marks[rows])
@@ -139,19 +138,19 @@ class StreamingTrunk(SharedTrunk):
 
     def _started(self, waveform: Tensor) -> Stream:
         """A stream of which nothing is known; there is room for as many frames again."""
+        self.streams.begun(waveform)
         rows, state = self.frame_trunk.start(waveform)
         count, features = rows.shape
         kept = rows.new_empty(2 * count, 2 * features)
-        shift = self.streams[0].shift if self.streams else 0  # steps are mostly alike
         own = mark(state.moments, state.moments, 0)
         marks = rows.new_empty(2 * count, len(own))
-        stream = Stream(waveform.clone(), 0, shift, state, rows.mean(dim=0), kept, marks, 0, 0)
+        stream = Stream(waveform.clone(), 0, self.streams.shift, state, rows.mean(dim=0), kept, marks, 0, 0)
         _append(stream, rows, own, count)
         return stream
 
     def _continued(self, waveform: Tensor) -> Stream | None:
         """The stream whose last chunk this one continues, brought up to it; None if there is none."""
-        for stream in self.streams:
+        for stream in self.streams.likeliest(waveform):
             if torch.equal(stream.waveform, waveform):
                 return stream
             shift = shift_between(stream.waveform, waveform, 1, stream.shift)
