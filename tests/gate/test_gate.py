@@ -246,3 +246,12 @@ def test_against_a_revision_the_baseline_is_judged_too(monkeypatch: pytest.Monke
     foreign = Gate(run, [("pipeline", "of a conftest")], {"of a conftest": 0.05}, None, budget=1)
     with pytest.raises(UserError, match="of a conftest"):
         foreign.compare_with("old", {})
+
+
+def test_what_raised_while_it_was_scored_is_no_pass() -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": 0.8}), names=("baseline", "distilled"))
+    raised = {"distilled": "failed while it was scored: a: ValueError: no", "best": "is not gated"}
+    made.judge_accuracy(evidence(baseline=heard(20.0)), {"baseline": True, "distilled": True}, raised.items())
+    assert made.verdict == REGRESSED and [(f.variant, f.why) for f in made.failures] == [
+        ("distilled", raised["distilled"])
+    ]
