@@ -110,6 +110,8 @@ def score(given: argparse.Namespace) -> None:
     print(as_text(parts, terminal_width(sys.stdout.isatty())), end="")
     if run.scores.accuracy["baseline"].der is None:
         raise UserError(f"no DER was scored: {run.scores.unjudged or 'collar, overlap and UEM leave no speech'}")
+    if findings.broken:
+        raise UserError("; ".join(f"{name} {why}" for name, why in findings.broken.items()))
 
 
 def best_thresholds(given: argparse.Namespace) -> None:

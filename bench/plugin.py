@@ -130,6 +130,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     asked, run = config.getoption("accuracy"), config.stash.get(RUN, None)
     if asked and run is not None and run.scores.known and run.scores.known["baseline"].der is None:
         _fail(config, f"--accuracy {asked}: no DER was scored: collar, overlap and UEM leave no speech")
+    for name, why in ({} if run is None else run.scores.failed).items():
+        _fail(config, f"{name} {why}")
     try:
         write_report(config, config.stash[GATE].facts() if GATE in config.stash else None)
     except OSError as error:

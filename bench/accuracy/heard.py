@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 
 class Heard:
-    """A file as several models hear it, side by side. Models of equal structure and weights (the twin) run once."""
+    """A file as several models hear it, side by side. Models of equal structure and weights (the twin) run once.
+
+    failed: why a variant that raised is heard no more; the others go on.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,7 @@ class Heard:
         self.first = {run: name for name, run in reversed(self.runs.items())}  # whose model each run is of
         self.segmentations = {run: segmentations[name] for run, name in self.first.items()}
         self.segment = {id(model): segmenter(file, model) for model in self.segmentations.values()}
-        self.embed, self.diarize = {}, {}
+        self.embed, self.diarize, self.failed = {}, {}, dict[str, str]()
         for run, name in self.first.items():
             embedding, lean = variants.as_embedding_model(models[name]), variants.get(name).segmentation is not None
             self.embed[run] = Embedder(file, embedding)
@@ -48,20 +51,33 @@ class Heard:
         self.took = dict.fromkeys([*self.first, *map(str, self.segment)], 0.0)
 
     def __call__(self, chunks: slice) -> tuple[dict[str, torch.Tensor], dict[str, list[Annotation]]]:
-        """Embeddings and labels of the next chunks, by variant name."""
-        segmented, embeddings, labels = {}, {}, {}
-        for key, segment in self.segment.items():
-            segmented[key] = self._timed(str(key), lambda: segment(chunks))  # noqa: B023
-        for run, embed in self.embed.items():
-            mine = segmented[id(self.segmentations[run])]
-            found = embeddings[run] = self._timed(run, lambda: embed(chunks, mine))  # noqa: B023
-            labels[run] = self._timed(run, lambda: self.diarize[run](chunks, mine, found))  # noqa: B023
-            for chunk in labels[run]:
-                self.said[run].update(repr(turns(chunk)).encode())
+        """Embeddings and labels of the next chunks, by variant name; of those that have not failed."""
+        segmented: dict[int, torch.Tensor] = {}
+        embeddings, labels = {}, {}
+        for run in [run for run, name in self.first.items() if name not in self.failed]:
+            try:
+                embeddings[run], labels[run] = self._run(run, chunks, segmented)
+            except Exception as error:  # whatever somebody's own variant raises: the others go on
+                reason = (str(error).splitlines() or [""])[0]
+                failed = [name for name, mine in self.runs.items() if mine == run]
+                self.failed |= dict.fromkeys(failed, f"{type(error).__name__}: {reason}")
         return (
-            {name: embeddings[run] for name, run in self.runs.items()},
-            {name: labels[run] for name, run in self.runs.items()},
+            {name: embeddings[run] for name, run in self.runs.items() if name not in self.failed},
+            {name: labels[run] for name, run in self.runs.items() if name not in self.failed},
         )
+
+    def _run(
+        self, run: str, chunks: slice, segmented: dict[int, torch.Tensor]
+    ) -> tuple[torch.Tensor, list[Annotation]]:
+        """Embeddings and labels of one model; `segmented` keeps what each segmentation model says of these chunks."""
+        key = id(self.segmentations[run])
+        if key not in segmented:
+            segmented[key] = self._timed(str(key), lambda: self.segment[key](chunks))
+        embeddings = self._timed(run, lambda: self.embed[run](chunks, segmented[key]))
+        labels = self._timed(run, lambda: self.diarize[run](chunks, segmented[key], embeddings))
+        for chunk in labels:
+            self.said[run].update(repr(turns(chunk)).encode())
+        return embeddings, labels
 
     def _timed(self, key: str, call: Callable[[], T]) -> T:
         begin = time.perf_counter()

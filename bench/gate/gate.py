@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,10 +162,12 @@ class Gate:
             self._timed = Timed(Side.of(self.run), BLOCK, LEAD)
         return self._timed.block(kind, key.name, number)
 
-    def judge_accuracy(self, evidence: Evidence | None, trained: Mapping[str, bool]) -> None:
+    def judge_accuracy(
+        self, evidence: Evidence | None, trained: Mapping[str, bool], failed: Iterable[tuple[str, str]] = ()
+    ) -> None:
         """Fail variants whose DER is above tolerance: over the baseline's, or over their own stored one.
 
-        What was asked for and is not resolved, or not scored, is no pass.
+        What was asked for and is not resolved, or not scored, is no pass. failed: what raised, and why.
         """
         if evidence is None:
             self.notes.append("latency only: accuracy was not judged (--accuracy off)")
@@ -174,6 +176,7 @@ class Gate:
             self.failures.append(Failure("accuracy", "baseline", "asked for, but no speech is left to score"))
             return
         names = dict.fromkeys(["baseline", *(name for _, name in self.benchmarks if name != TWIN)])
+        self.failures += [Failure("accuracy", name, why) for name, why in failed if name in names]
         comparable = self.stored is not None and self.stored.same_scoring(self.run.conditions())
         for name in (name for name in names if name in evidence.heard):
             if not (trained[name] and trained["baseline"]):

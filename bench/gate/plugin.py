@@ -161,7 +161,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
         if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             from .verdict import EXIT, REGRESSED
 
-            gate.judge_accuracy(gate.run.scores.found, gate.run.models.trained)
+            gate.judge_accuracy(gate.run.scores.found, gate.run.models.trained, gate.run.scores.failed.items())
             if gate.verdict == REGRESSED or exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = EXIT.get(gate.verdict, exitstatus)
     yield

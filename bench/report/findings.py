@@ -28,6 +28,6 @@ class Findings:
     floors: Mapping[str, Floor] = field(default_factory=dict)
     judgements: Mapping[str, Judgement] = field(default_factory=dict)  # on DER, over the baseline's
     evidence: Evidence | None = None  # what they rest on
-    broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built, and why
+    broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built or scored, and why
     references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file
     profiles: Mapping[str, Mapping[str, Profile]] = field(default_factory=dict)  # of two variants, by kind

@@ -214,5 +214,6 @@ def notes(findings: Findings) -> list[str]:
             lines.append(f"{kind}: {result.unquiet} times the process did not get quiet before a variant's turn.")
         lines += [f"{kind}: {name} failed: {reason}" for name, reason in result.failures.items()]
     lines += accuracy_notes(findings)
+    lines += [f"{name} {reason}" for name, reason in findings.broken.items()]
     lines += [f"skipped {name}: {reason}" for name, reason in findings.skipped.items()]
     return lines

@@ -68,6 +68,8 @@ def scored(request: pytest.FixtureRequest, variant: Variant) -> "Run":
     _need(run, variant.name)
     with without_warnings():
         _ = run.scores.evidence
+    if variant.name in run.scores.failed:
+        pytest.fail(f"{variant.name} {run.scores.failed[variant.name]}", pytrace=False)
     return run
 
 

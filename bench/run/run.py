@@ -115,7 +115,7 @@ class Run:
             notes=conditions.notes(self.models, self.corpus),
             conditions=self.conditions(),
             compared=compared or {},
-            broken=self.models.broken,
+            broken=self.models.broken | self.scores.failed,
             references=self.scores.references,
             profiles=self.profiles,
         )

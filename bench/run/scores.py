@@ -10,9 +10,10 @@ from pyannote.core import Segment
 import variants
 from bench.accuracy.der import Accuracy, Turn, turns
 from bench.accuracy.evidence import Evidence
+from bench.accuracy.hearing import Task
 from bench.accuracy.parts import Part, take
 from bench.accuracy.replicate import replicate
-from bench.accuracy.scoring import Scorer, Task
+from bench.accuracy.scoring import Scorer
 from bench.accuracy.verdict import Judgement
 from bench.latency.results import TWIN
 from variants import UserError
@@ -109,12 +110,20 @@ class Scores:
         """The verdict on a variant by the evidence there is; None without any."""
         if self.found is None or name not in self.candidates or not self.models.trained[over]:
             return None
+        if not {name, over} <= self.found.heard.keys():
+            return None
         return self.found.judge(name, variants.get(name).tolerance, over)
 
     @property
     def judgements(self) -> dict[str, Judgement]:
         """Of every judged variant, over the baseline."""
         return {name: judged for name in self.candidates if (judged := self.judge(name)) is not None}
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Variants that raised while they were scored, and why; what they scored before is in no verdict."""
+        found = {} if not self.known else self.scorer.failed
+        return {name: f"failed while it was scored: {why}" for name, why in found.items()}
 
     @property
     def voices(self) -> dict[str, list[str]]:

@@ -23,6 +23,8 @@ COSINE_BESIDE_ANOTHER_SEGMENTATION = 0.999
 def test_exact_variant_equals_its_parent(variant: Variant, scored: Run) -> None:
     if not variant.exact or variant.parent is None:
         pytest.skip(f"{variant.name} is not declared exact")
+    if variant.parent in scored.scores.failed:
+        pytest.skip(f"{variant.parent} {scored.scores.failed[variant.parent]}")
     accuracy = scored.scores.accuracy[variant.name]
     lowest = min(accuracy.files, key=lambda f: f.parent_cosine)
     bound = COSINE if variant.segmentation is None else COSINE_BESIDE_ANOTHER_SEGMENTATION
@@ -46,6 +48,8 @@ def test_der_increase_is_within_tolerance(
     for name in (variant.name, other):
         if not scored.models.trained[name]:
             pytest.skip(f"{name} has random weights: its DER means nothing")
+        if name in scored.scores.failed:
+            pytest.skip(f"{name} {scored.scores.failed[name]}")
     judged = scored.scores.judge(variant.name, other)
     if judged is None:
         pytest.fail("no speech with a reference, so nothing is judged; or use --accuracy off", pytrace=False)

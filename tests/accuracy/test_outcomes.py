@@ -14,7 +14,7 @@ from bench.run.stash import UNRESOLVED
 def outcome(verdict: Verdict, strict: bool = False) -> dict[str, object]:
     """The properties that the test of a variant with that verdict records."""
     judged = Judgement(verdict, 0.4, -0.2, 1.0, conditional=True, heard=16)
-    scores = SimpleNamespace(judge=lambda name, over: judged)
+    scores = SimpleNamespace(judge=lambda name, over: judged, failed={})
     run: Any = SimpleNamespace(
         scores=scores,
         models=SimpleNamespace(trained={"baseline": True, "best": True}),

@@ -158,20 +158,25 @@ class FakeScorer(Scorer):
         self.models: Any = dict.fromkeys(["baseline", *more])
         self.task: Any = type("Task", (), {"parts": [None]})
         self.known, self.asked = {}, []
+        self.damaged, self.failed, self.workers = set(), {}, None
+        self.raises: tuple[str, int] | None = None
 
-    def file(self, names: Any, part: int, perturbation: int = 0, progress: Any = None) -> None:
-        for name in names:
-            if (name, part, perturbation) in self.known:
-                continue
-            self.asked.append((name, perturbation))
-            self.now += self.cost.get(name, 1.0)
-            noise = 0.01 * math.sin(7 * perturbation + len(name))
-            made = score(20 + math.sin(perturbation) + self.more.get(name, 0.0) + noise, labels=f"{name}")
-            self.known[name, part, perturbation] = made
-
-    def accuracy(self, names: Any, perturbation: int = 0, progress: Any = None) -> dict[str, Accuracy]:
-        self.file(names, 0, perturbation)
-        return {name: Accuracy((self.known[name, 0, perturbation],)) for name in names}
+    def run(self, jobs: Any, left: Any = lambda: math.inf, progress: Any = None) -> bool:
+        for job in jobs:
+            for name in job.names:
+                if (name, job.part, job.perturbation) in self.known:
+                    continue
+                if left() <= 0:
+                    return False
+                self.asked.append((name, job.perturbation))
+                if self.raises == (name, job.perturbation):
+                    self.failed[name] = "why"
+                    continue
+                self.now += self.cost.get(name, 1.0)
+                noise = 0.01 * math.sin(7 * job.perturbation + len(name))
+                made = score(20 + math.sin(job.perturbation) + self.more.get(name, 0.0) + noise, labels=f"{name}")
+                self.known[name, job.part, job.perturbation] = made
+        return True
 
 
 def test_the_fastest_that_is_not_decided_hears_more_first() -> None:
@@ -195,6 +200,13 @@ def test_it_goes_on_while_it_is_open_and_ends_with_the_budget() -> None:
     at_once = FakeScorer({"distilled": 5.0}, {})
     found = replicate(at_once, {"distilled": 0.0}, {}, lambda: 0.0)
     assert [len(of) for of in found.heard.values()] == [1, 1]  # the recordings as they are, whatever the budget
+
+
+def test_what_raises_later_is_judged_no_more() -> None:
+    scorer = FakeScorer({"distilled": 0.0, "int8-static": 0.0}, {})
+    scorer.raises = "int8-static", 3
+    found = replicate(scorer, {"distilled": 1.0, "int8-static": 1.0}, {}, lambda: math.inf)
+    assert {name: len(of) for name, of in found.heard.items()} == {"baseline": 8, "distilled": 8}
 
 
 def test_nothing_is_heard_for_what_is_exact_and_equal() -> None:

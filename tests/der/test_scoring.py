@@ -20,13 +20,15 @@ from torch import nn
 import variants
 from bench.accuracy.der import Accuracy, changed_chunks, disagreement, lowest_cosine
 from bench.accuracy.errors import components
+from bench.accuracy.hearing import Task
 from bench.accuracy.parts import Part
-from bench.accuracy.scoring import Scorer, Task
+from bench.accuracy.scoring import Scorer
 from bench.corpus import Recording
 from bench.pipeline import diarize as diarizing
 from bench.pipeline.diarize import Cut, cut, diarize, embed, segment
 from bench.pipeline.oracle import OracleSegmentation
 from bench.pipeline.staged import PipelineSettings
+from variants import UserError
 
 SETTINGS = PipelineSettings(step=0.5, tau=0.5, rho=0.3, delta=0.6)
 FRAMES = 293
@@ -262,3 +264,42 @@ def test_memory_grows_with_neither_the_files_nor_the_overlap_of_chunks(
     short, three, long = peak(made("s", 20.0)), peak(*(made(name, 20.0) for name in "tuv")), peak(made("l", 60.0))
     assert three - short < 20 * 16000 * 4  # not even one file more
     assert long - short < 40 * 16000 * 4 * 4  # at a time: as read, as found finite, padded, and room for the rest
+
+
+class Broken(Pitch):
+    """Raises at a word in a file's samples: at the first ones or, as a second file has none, later or never."""
+
+    def forward(self, waveforms: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        if float(waveforms.abs().max()) > 0.5:
+            raise RuntimeError("no such\nlayer")
+        return super().forward(waveforms, weights)
+
+
+def test_what_raises_is_left_out_and_the_others_go_on(
+    made: Callable[[str, float], Recording], models: dict[str, Any], tmp_path: Path
+) -> None:
+    quiet, loud = made("quiet", 12.0), made("loud", 12.0)
+    samples, rate = soundfile.read(loud.path, dtype="float32")
+    samples[150_000:] *= 2  # from its 9th second on
+    soundfile.write(loud.path, samples, rate, subtype="FLOAT")
+    child = {"distilled-pruned-structured": Pitch(2)}
+    given = task(quiet, loud)
+    scorer = Scorer(models | {"distilled": Broken(1)} | child, given, tmp_path / "one")
+    found = scorer.accuracy(scorer.models)
+    assert list(found) == ["baseline", "baseline-twin", *child]
+    assert scorer.failed == {"distilled": "loud: RuntimeError: no such"}
+
+    whole = accuracy(models | child, given, tmp_path / "two")
+    assert {name: found[name] for name in ("baseline", "baseline-twin")} == {
+        name: whole[name] for name in ("baseline", "baseline-twin")
+    }
+    (first, second), (before, _) = (side["distilled-pruned-structured"].files for side in (found, whole))
+    assert first == before
+    alone = {name: models[name] for name in ("baseline", "baseline-twin")} | child  # without its parent
+    assert second == accuracy(alone, given, tmp_path / "three")["distilled-pruned-structured"].files[1]
+
+    opened: list[str] = []
+    accuracy(models | {"distilled": Broken(1)} | child, task(quiet, loud, opened=opened), tmp_path / "one")
+    assert opened == ["loud"]  # what it left out is tried again
+    with pytest.raises(UserError, match=r"^loud: the baseline failed: RuntimeError: no such$"):
+        accuracy(models | {"baseline": Broken(0)}, given, tmp_path / "four")

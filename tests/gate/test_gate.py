@@ -272,3 +272,12 @@ def test_against_another_environment(monkeypatch: pytest.MonkeyPatch, revision: 
     assert [(j.comparison.against, j.verdict) for j in made.judgements] == [(side, REGRESSED)]
     assert made.notes == ["env: env has torch 2.7"] and made.facts()["against"] == side
     assert trees == ([] if revision is None else [(Path("new"), "rev", True)])
+
+
+def test_what_raised_while_it_was_scored_is_no_pass() -> None:
+    made = gate(stored({"baseline": 1.0, "distilled": 0.8}), names=("baseline", "distilled"))
+    raised = {"distilled": "failed while it was scored: a: ValueError: no", "best": "is not gated"}
+    made.judge_accuracy(evidence(baseline=heard(20.0)), {"baseline": True, "distilled": True}, raised.items())
+    assert made.verdict == REGRESSED and [(f.variant, f.why) for f in made.failures] == [
+        ("distilled", raised["distilled"])
+    ]
