@@ -21,6 +21,7 @@ from .run.session import begin, end, usage_errors
 from .run.stash import RUN, UNRESOLVED, needs
 
 pytest_plugins = ["bench.run.fixtures", "bench.gate.plugin"]
+COLD = Path(__file__).resolve().with_name("bench_cold_start.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(install(lambda line: _fail(config, line)).undo)
     config.addinivalue_line("python_files", "bench_*.py")  # so that other projects collect our benchmarks too
     config.addinivalue_line("python_functions", "bench_*")
+    config.addinivalue_line("markers", "cold_start: start processes anew; collected only where it is named")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Cold starts take long: they are for those who name the file, or the marker."""
+    named = "cold_start" in f"{config.option.markexpr} {config.option.keyword}"
+    return True if collection_path == COLD and not named else None
 
 
 def _selected(config: pytest.Config) -> list[Variant]:

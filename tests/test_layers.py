@@ -7,7 +7,7 @@ import pytest
 
 # from the top down: a room may import those below it, and none above or beside it
 BENCH = (
-    ("bench_model_only", "bench_pipeline"),
+    ("bench_cold_start", "bench_model_only", "bench_pipeline"),
     ("plugin", "__main__", "former"),
     ("gate", "studies"),
     ("run",),
@@ -34,7 +34,7 @@ VARIANTS = (
 )
 MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}
 MAY_MEASURE = {
-    f"bench.gate.{name}" for name in ("__main__", "gate", "processes", "record", "worker")
+    f"bench.gate.{name}" for name in ("__main__", "fresh", "gate", "processes", "record", "worker")
 }  # a gated run's own blocks
 
 

@@ -1,14 +1,13 @@
 """`pytest bench --gate`: options, and where a gated run differs from any other."""
 
-import argparse
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bench.run.refusals import check_gate, option_adder
 from bench.run.stash import RUN, needs, variant_of
+from bench.statistics import ENOUGH
 from variants import UserError
 from variants.commands import place
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from bench.run.run import Run
 
     from .gate import Gate
-    from .messages import Value
     from .processes import Processes
 
 GATE: pytest.StashKey["Gate"] = pytest.StashKey()
@@ -53,7 +51,10 @@ def pytest_collection(session: pytest.Session) -> None:
     if option.gate and not option.gate_budget > 0:
         raise pytest.UsageError("--gate-budget must be above 0")
     if option.gate and option.processes > 1:
-        raise pytest.UsageError("--processes: not with --gate, which measures until it can judge")
+        if option.against is None and option.against_env is None:
+            raise pytest.UsageError("--gate takes --processes only with --against: a stored ratio is of one process")
+        if option.processes < ENOUGH:
+            raise pytest.UsageError(f"--gate --processes {option.processes}: fewer than {ENOUGH} cannot judge")
     try:
         if option.gate:
             check_gate(session.config)
@@ -82,7 +83,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     if not config.option.gate:
         if config.option.processes > 1 and RUN in config.stash:
-            config.stash[RUN].timing.measurer = _fresh(config, config.stash[RUN])
+            config.stash[RUN].timing.measurer = _fresh(config.stash[RUN])
         return
     if not any("recorded" in needs(item) for item in session.items):
         raise pytest.UsageError("--gate: no benchmark is selected")
@@ -93,29 +94,18 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     config.stash[RUN].timing.measurer = gate
 
 
-def _fresh(config: pytest.Config, run: "Run") -> "Processes":
+def _fresh(run: "Run") -> "Processes":
     from .against import Worker
     from .processes import Processes
 
     try:
-        return Processes(list(run.models), _values(config, run), run.options.timing, Worker)
+        return Processes(list(run.models), run.options.values, run.options.timing, Worker)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _values(config: pytest.Config, run: "Run") -> dict[str, "Value"]:
-    """The command line by name, for processes that are to measure what this one would."""
-    from bench.run.options import add_options
-
-    parser = argparse.ArgumentParser()
-    add_options(parser.add_argument)
-    values = {name: config.getoption(name) for name in vars(parser.parse_args([]))}
-    options = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-    return options | {"accuracy": run.options.scoring.extent}
-
-
 def _make(session: pytest.Session, run: "Run") -> "Gate":
-    from bench.latency.kinds import kind_of
+    from bench.latency.kinds import STEADY, kind_of
     from bench.latency.machine import cpu_model
 
     from .gate import Gate
@@ -129,6 +119,8 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
         for item in session.items
         if isinstance(item, pytest.Function) and "recorded" in needs(item)
     )
+    if odd := [kind for kind, _ in benchmarks if kind not in STEADY]:
+        raise UserError(f"--gate does not judge {odd[0]}: leave it out")
     named = option.variants or option.embedding_factory or option.onnx
     narrowed = bool(named) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
     limits = thresholds(config.rootpath / "pyproject.toml")
@@ -141,7 +133,7 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     gate = Gate(run, benchmarks, limits, stored, option.gate_budget, narrowed)
     config.add_cleanup(gate.close)
     if option.against is not None or option.against_env is not None:
-        gate.compare_with(option.against, _values(config, run), option.against_env)
+        gate.compare_with(option.against, run.options.values, option.against_env)
     return gate
 
 

@@ -8,7 +8,7 @@ import functools
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,10 +16,10 @@ import bench
 import variants
 from bench.latency.interleave import BLOCK, LEAD, Interrupted, Measurement, Rounds
 from bench.latency.kinds import KindName
-from bench.run.options import TimingOptions
+from bench.run.options import TimingOptions, Value
 from variants.errors import UserError
 
-from .messages import Block, Open, Value
+from .messages import Block, Open
 from .worker import BlockError
 
 TREE = Path(bench.__file__).resolve().parents[1]
@@ -45,10 +45,10 @@ class Processes:
     """
 
     def __init__(
-        self, names: list[str], values: dict[str, Value], options: TimingOptions,
+        self, names: list[str], values: Mapping[str, Value], options: TimingOptions,
         start: Callable[[str, Open], Process], clock: Callable[[], float] = time.perf_counter,
     ) -> None:  # fmt: skip
-        self.order = Open(str(TREE), values, names, BLOCK, LEAD)
+        self.order = Open(str(TREE), dict(values), names, BLOCK, LEAD)
         self.count, self.budget, self.seed = options.processes, options.budget, options.seed
         self.start, self.clock = start, clock
         if foreign := [name for name in names if not _of_this_tree(name)]:

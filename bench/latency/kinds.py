@@ -1,11 +1,12 @@
-"""The kinds of benchmark: the embedding model alone, and the whole pipeline around it."""
+"""The kinds of benchmark: the embedding model alone, the whole pipeline around it, and a start of that from nothing."""
 
 from typing import Literal, get_args
 
 from variants.errors import UserError
 
-KindName = Literal["model-only", "pipeline"]
+KindName = Literal["model-only", "pipeline", "cold-start"]
 KINDS: tuple[KindName, ...] = get_args(KindName)
+STEADY: tuple[KindName, ...] = ("model-only", "pipeline")  # rounds that follow one another in a process
 
 
 def known_kind(benchmark: str) -> KindName | None:
@@ -17,4 +18,5 @@ def kind_of(benchmark: str) -> KindName:
     """The kind that a benchmark's function is named by; UserError for any other name than those of kinds."""
     if (kind := known_kind(benchmark)) is not None:
         return kind
-    raise UserError(f"{benchmark}: what is measured must be named bench_model_only or bench_pipeline")
+    names = ", ".join(f"bench_{kind.replace('-', '_')}" for kind in KINDS)
+    raise UserError(f"{benchmark}: what is measured must be named one of {names}")

@@ -8,7 +8,7 @@ from typing import Any
 import variants
 from bench.accuracy.der import Accuracy
 from bench.history.compare import differing_conditions, judge
-from bench.latency.kinds import KINDS
+from bench.latency.kinds import STEADY
 from bench.latency.results import TWIN, Kind
 from bench.statistics import Ratio, drift
 
@@ -87,7 +87,7 @@ def missing(doc: Json) -> dict[str, str]:
     """What a reader could look for in vain, by topic, and why it is not there."""
     found: dict[str, str] = {}
     variants_ = doc["variants"]
-    for kind in KINDS:
+    for kind in STEADY:
         if kind not in doc["kinds"]:
             found[kind] = f"The {kind} latency was not measured."
         elif doc["kinds"][kind]["control"] is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.latency.kinds import KINDS
-from bench.statistics import ENOUGH, noise_floor, unbeaten, verdict
+from bench.statistics import noise_floor, unbeaten, verdict
 
 from .document import to_interval, to_ratio
 from .format import BETWEEN, bracketed, scope, show_between, show_interval, show_percentile
@@ -79,7 +79,7 @@ def table_iii(doc: Json) -> Table:
     columns = [
         "variant", "DER, %", "paper", "mean ± std, ms", "paper", "% of baseline [95 %]", "paper",
         "against the baseline", "% of parent [95 %]", "paper", "against the parent", "size, MiB", "paper",
-        *[BETWEEN] * (processes(doc, "pipeline") >= ENOUGH),
+        *[BETWEEN] * apart(doc, "pipeline"),
     ]  # fmt: skip
     words = frozenset({"against the baseline", "against the parent"})
     return Table(f"The pipeline beside the paper’s Table III{scoped(doc, 'pipeline')}", columns, rows, words)
@@ -95,27 +95,28 @@ def scoped(doc: Json, kind: str) -> str:
     return f" (intervals {scope(processes(doc, kind))})"
 
 
+def apart(doc: Json, kind: str) -> bool:
+    """Whether it is known of a kind what processes differ by."""
+    return any((x["to_baseline"] or {}).get("between") is not None for _, x in measured(doc, kind))
+
+
 def between(doc: Json, kind: str, latency: Json) -> list[str]:
     """The cell of the column `BETWEEN`, where there is one."""
     ratio = to_ratio(latency["to_baseline"]) if latency["to_baseline"] else None
-    return [show_between(ratio).replace("-", "–")] if processes(doc, kind) >= ENOUGH else []
+    return [show_between(ratio).replace("-", "–")] if apart(doc, kind) else []
 
 
-def model_only(doc: Json) -> Table:
-    """The embedding call alone."""
+def model_only(doc: Json, kind: str = "model-only", what: str = "The embedding call alone") -> Table:
+    """The embedding call alone, or another kind that the paper does not have."""
     rows = [
         [name(v), f"{1000 * x['mean_s']:.1f} ± {1000 * x['std_s']:.1f}", interval(x["to_baseline"]), x["verdict"],
-         interval(x["to_parent"]), x["parent_verdict"] if x["to_parent"] else "–", *between(doc, "model-only", x)]
-        for v, x in measured(doc, "model-only")
+         interval(x["to_parent"]), x["parent_verdict"] if x["to_parent"] else "–", *between(doc, kind, x)]
+        for v, x in measured(doc, kind)
     ]  # fmt: skip
     columns = ["variant", "mean ± std, ms", "% of baseline [95 %]", "against the baseline", "% of parent [95 %]",
-               "against the parent", *[BETWEEN] * (processes(doc, "model-only") >= ENOUGH)]  # fmt: skip
-    return Table(
-        f"The embedding call alone{scoped(doc, 'model-only')}",
-        columns,
-        rows,
-        frozenset({"against the baseline", "against the parent"}),
-    )
+               "against the parent", *[BETWEEN] * apart(doc, kind)]  # fmt: skip
+    words = frozenset({"against the baseline", "against the parent"})
+    return Table(f"{what}{scoped(doc, kind)}", columns, rows, words)
 
 
 def pareto(doc: Json) -> Table:
@@ -163,14 +164,14 @@ def tails(doc: Json) -> Table:
     return Table("Percentiles of the rounds, ms", columns, rows, frozenset({"kind"}))
 
 
-def ledger(doc: Json) -> Table:
+def ledger(doc: Json, kind: str = "pipeline") -> Table:
     """Mean milliseconds by stage."""
-    stages = list(dict.fromkeys(stage for _, x in measured(doc, "pipeline") for stage in x["stages_s"]))
+    stages = list(dict.fromkeys(stage for _, x in measured(doc, kind) for stage in x["stages_s"]))
     rows = [
         [v["name"], *(number(x["stages_s"].get(s), 1, 1000) for s in stages), number(x["mean_s"], 1, 1000)]
-        for v, x in measured(doc, "pipeline")
+        for v, x in measured(doc, kind)
     ]
-    return Table("Stages of the pipeline, mean ms", ["variant", *stages, "whole"], rows)
+    return Table(f"Stages of the {kind}, mean ms", ["variant", *stages, "whole"], rows)
 
 
 def footprint(doc: Json) -> Table:

@@ -30,10 +30,9 @@ def render(findings: Findings, width: int = WIDTH) -> str:
         parts += [accuracy_table(findings), file_table(findings)]
     if findings.floors:
         parts.append(floor_table(findings))
-    parts += [tail_table(kind, found) for kind, found in findings.kinds.items() if kind != "pipeline"]
+    parts += [stage_table(kind, found) for kind, found in findings.kinds.items()]
     pipeline = findings.kinds.get("pipeline")
     if pipeline is not None:
-        parts.append(stage_table(pipeline))
         if findings.accuracy:
             parts.append(pareto_table(findings))
         parts.append(claims_table(claims(pipeline, findings.evidence, findings.sizes, findings.trained)))
@@ -59,7 +58,7 @@ def latency_table(findings: Findings, kind: str) -> Fitted:
     ]  # fmt: skip
     spare = ["std", "paper", "parent verdict", "% of parent [95 %]", "MiB", "DER %", "mean ms"]
     found = findings.kinds[kind]
-    several = found.processes >= ENOUGH
+    several = any(x.to_baseline is not None and x.to_baseline.between is not None for x in found.latencies.values())
     columns = [column for column in columns if paper or column != "paper"] + [BETWEEN] * several
     table = Fitted(f"Latency, {kind} (intervals {scope(found.processes)})", columns, spare)
     for name, latency in found.latencies.items():
@@ -95,24 +94,16 @@ def _der(accuracy: Accuracy | None, findings: Findings) -> str:
     return number(accuracy.der if accuracy else None)
 
 
-def stage_table(pipeline: Kind) -> Fitted:
-    """Where a chunk's time goes in the pipeline; the stages sum to the mean."""
-    table = Fitted(
-        "Stages of the pipeline, mean ms",
-        ["variant", "segmentation", "embedding", "rest", "sum", *TAILS],
-        ["p90", "max", "p50", "sum", "p95 [95 %]"],
-    )
-    for name, latency in pipeline.latencies.items():
-        stages = [latency.stages.get(stage, 0.0) for stage in ("segmentation", "embedding", "rest")]
-        table.add_row(name, *(number(1000 * x, 1) for x in [*stages, sum(stages)]), *_tails(latency))
-    return table
-
-
-def tail_table(kind: str, found: Kind) -> Fitted:
-    """Percentiles of a kind's rounds."""
-    table = Fitted(f"Percentiles, {kind}, ms", ["variant", *TAILS], ["p90", "max", "p50"])
+def stage_table(kind: str, found: Kind) -> Fitted:
+    """Where the time of a kind's rounds goes, if they have stages, which sum to the mean; and percentiles of rounds."""
+    stages = list(dict.fromkeys(stage for latency in found.latencies.values() for stage in latency.stages))
+    title = f"Stages of the {kind}, mean ms" if stages else f"Percentiles, {kind}, ms"
+    columns = ["variant", *stages, *["sum"] * bool(stages), *TAILS]
+    table = Fitted(title, columns, ["p90", "max", "p50", "sum", *["p95 [95 %]"] * bool(stages)])
     for name, latency in found.latencies.items():
-        table.add_row(name, *_tails(latency))
+        spent = [latency.stages.get(stage, 0.0) for stage in stages]
+        sums = [*spent, sum(spent)] if stages else []
+        table.add_row(name, *(number(1000 * x, 1) for x in sums), *_tails(latency))
     return table
 
 

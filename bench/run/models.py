@@ -83,6 +83,13 @@ class Models(Mapping[str, "Built"]):
         """Load and build all, so that what is wrong is said, and what cannot run is known; UserError."""
         _ = self.root, self.segmentation, self._built
 
+    def alone(self, name: str) -> tuple[Built, SegmentationModel]:
+        """One variant's embedding and segmentation, built without the other variants; UserError, or what it raises."""
+        built, other = variants.build(name, self.root), self.other(name)
+        if other is None:
+            return built, self.segmentation
+        return built, variants.as_segmentation_model(variants.build(other, self._segmentation_root))
+
     @cached_property
     def _built(self) -> tuple[dict[str, Built], dict[str, SegmentationModel]]:
         """Every variant's embedding model, and those segmentation models that are not the stock one."""

@@ -1,7 +1,8 @@
 """The command line of `pytest bench`, and the settings made from it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,7 @@ ACCURACY_BUDGET = 120.0  # seconds
 QUICK_SECONDS = 60.0  # audio that a quick accuracy run scores, and that latency rounds go through
 LARGEST = 2**32 - 1  # of any number: no seed of NumPy's is larger, no run takes longer
 MOST = 1000  # fresh processes
+Value = str | int | float | bool | None
 Extent = Literal["quick", "full", "off"]
 # the preset of each pair of models, (embedding, segmentation), that thresholds were tuned for; the paper's for others
 PAIRS = {
@@ -107,9 +109,11 @@ class Options:
     pipeline: PipelineSettings
     scoring: ScoringOptions
     timing: TimingOptions
-
     profile: tuple[str, ...] = ()
     """Two variants to take apart, or none."""
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    """The command line by name, for processes that are to measure what this one would."""
 
 
 def add_options(add: Callable[..., Any]) -> None:
@@ -235,4 +239,12 @@ def parse(get: Callable[[str], Any]) -> Options:
         ),
         TimingOptions(get("threads"), get("budget"), get("seed"), get("processes")),
         profiled,
+        _values(get) | {"accuracy": get("accuracy") or "quick"},
     )
+
+
+def _values(get: Callable[[str], Any]) -> dict[str, Value]:
+    parser = argparse.ArgumentParser()
+    add_options(parser.add_argument)
+    values = {name: get(name) for name in vars(parser.parse_args([]))}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

@@ -6,13 +6,14 @@ from typing import Any
 
 import variants
 from bench.history.controls import last_controls
-from bench.latency.kinds import KindName
+from bench.latency.kinds import STEADY, KindName
 from bench.latency.profile import Profile
 from bench.latency.results import TWIN
 from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
 
 from . import conditions, power
+from .cold import ColdStarts
 from .cores import Cores
 from .corpus import Corpus
 from .durations import Took, expected, shown
@@ -44,6 +45,7 @@ class Run:
         scored: Callable[[float], None] = lambda done: progress("accuracy", done)  # noqa: E731
         self.scores = Scores(options.scoring, models, corpus, folder, scored)
         self.timing = Timing(options.timing, models, corpus, progress)
+        self.timing.measurers["cold-start"] = ColdStarts(models, corpus, options)
         self.took = Took()
         self.profiles: dict[str, dict[str, Profile]] = {}
 
@@ -72,7 +74,7 @@ class Run:
         """What differences each kind will show, from the last comparable run stored in `folder`, else from a pilot."""
         timing, lines = self.options.timing, []
         stored = last_controls(folder, self.conditions(), TWIN)
-        for kind in kinds:
+        for kind in (kind for kind in kinds if kind in STEADY):
             control = stored.get(kind)
             if control is None and timing.budget >= PILOT_FROM:
                 with self.took.part("pilot"):

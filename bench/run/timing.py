@@ -50,6 +50,7 @@ class Timing:
     ) -> None:
         self.models, self.corpus, self.progress = models, corpus, progress
         self.measurer: Measurer = Interleaved(self, options)
+        self.measurers: dict[KindName, Measurer] = {}  # of kinds that take another one
         self.measurements: dict[KindName, Measurement] = {}
         self.kinds: dict[str, Kind] = {}
         self.memory: dict[str, float | None] = {}  # peak of each variant in MiB
@@ -73,7 +74,8 @@ class Timing:
             self.corpus.cores.claim()
             try:
                 with untraced():
-                    self.measurements[kind] = self.measurer.measure(kind, lambda done: self.progress(kind, done))
+                    measurer = self.measurers.get(kind, self.measurer)
+                    self.measurements[kind] = measurer.measure(kind, lambda done: self.progress(kind, done))
             except Interrupted as stopped:  # the tables show what there is
                 self._summarize(kind, stopped.measurement)
                 raise

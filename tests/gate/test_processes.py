@@ -255,7 +255,7 @@ def test_through_pytest_with_three(fresh: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         (("--processes", "0"), "*--processes 0: must be a number from 1*"),
-        (("--processes", "5", "--gate"), "*--processes: not with --gate*"),
+        (("--processes", "5", "--gate"), "*--gate takes --processes only with --against*"),
     ],
 )
 def test_bad_options_are_one_line(fresh: pytest.Pytester, arguments: tuple[str, ...], message: str) -> None:

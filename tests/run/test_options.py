@@ -69,7 +69,7 @@ def test_nonsense_is_refused(options: Make, arguments: str, message: str) -> Non
 
 
 def test_a_benchmark_is_named_by_its_kind() -> None:
-    assert [kind_of(f"bench_{kind.replace('-', '_')}") for kind in KINDS] == ["model-only", "pipeline"]
+    assert [kind_of(f"bench_{kind.replace('-', '_')}") for kind in KINDS] == ["model-only", "pipeline", "cold-start"]
     with pytest.raises(UserError, match="test_mine"):
         kind_of("test_mine")
 

@@ -54,6 +54,10 @@ def test_processes_that_were_cut_short_are_left_out() -> None:
     whole = [process(1.0, 8, 0.02, seed) for seed in range(5)]
     assert process_ratio([*whole, process(3.0, 3)]) == process_ratio(whole)
     assert process_ratio([process(2.0, 3), whole[0]]) == paired_ratio(whole[0])
+    ones = process_ratio([process(math.exp(x), 1) for x in (0.00, 0.01, 0.02, 0.03, 0.04)])  # nothing but short ones
+    reach = stats.t.ppf(0.975, 4) * math.sqrt(0.00025 / 5)
+    assert [ones.low, ones.high] == pytest.approx([math.exp(0.02 - reach), math.exp(0.02 + reach)])
+    assert (ones.processes, ones.between, ones.share) == (5, None, None)
     assert process_ratio([process(2.0, 3), process(3.0, 3)]) == Ratio(pytest.approx(2.0), 0.0, math.inf, 9)
 
 
