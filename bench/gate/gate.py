@@ -13,13 +13,14 @@ import variants
 from bench.accuracy.evidence import Evidence
 from bench.accuracy.verdict import Judgement as Accurate
 from bench.latency.interleave import BLOCK, LEAD, Interrupted, Measurement, Rounds
-from bench.latency.kinds import KINDS, KindName
+from bench.latency.kinds import STEADY, KindName
 from bench.latency.results import TWIN
 from bench.report.format import show_points
 from bench.run.run import Run
 from bench.run.side import Side
 from variants.errors import UserError
 
+from . import verdict as rules
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
 from .environment import changed, interpreter
@@ -66,6 +67,7 @@ class Gate:
         self.stopped: KindName | None = None  # what Ctrl-C ended
         self.resources = contextlib.ExitStack()
         self._sides: dict[str, Worker] = {}
+        self._orders: dict[str, tuple[str, Open, Path | str]] = {}  # by which each side's process is started
         self._timed: Timed | None = None
         self.comparisons = self._with_stored() if stored is not None else []
 
@@ -73,7 +75,7 @@ class Gate:
         """Comparisons with the stored run; what cannot be compared becomes a failure or a note."""
         stored = self.stored
         assert stored is not None
-        gone = stored.vanished(self.benchmarks, KINDS, self.narrowed)
+        gone = stored.vanished(self.benchmarks, STEADY, self.narrowed)
         self.failures += [Failure(kind, name, why) for (kind, name), why in gone.items()]
         differing = stored.differing(self.run.conditions())
         found = []
@@ -108,9 +110,9 @@ class Gate:
         names = list(dict.fromkeys(["baseline", TWIN, *(name for _, name in self.benchmarks)]))
         for side, root, run_by in ((NOW, here, sys.executable), (other, tree, python)):
             label = f"--against {other}" if side else "the code as it is now"
-            worker = Worker(label, Open(str(root), dict(options), names, BLOCK, LEAD), run_by)
-            self.resources.callback(worker.close)
-            self._sides[side] = worker
+            self._orders[side] = label, Open(str(root), dict(options), names, BLOCK, LEAD), run_by
+        self.resources.callback(self._end)
+        self._start()
         mine, theirs = self._sides[NOW], self._sides[other]
         foreign = [name for name in names if name in self.run.models and name not in {*mine.names, *mine.broken}]
         if foreign:
@@ -129,6 +131,16 @@ class Gate:
                 lost = [name for name in theirs.registered if name not in variants.names()]
                 self.failures += [Failure(kind, name, f"{other} has it: renamed or removed since") for name in lost]
 
+    def _start(self) -> None:
+        """A process for either side, in place of any that there was."""
+        self._end()
+        for side, order in self._orders.items():
+            self._sides[side] = Worker(*order)
+
+    def _end(self) -> None:
+        while self._sides:
+            self._sides.popitem()[1].close()
+
     def close(self) -> None:
         """End the processes and remove the worktree."""
         self.resources.close()
@@ -143,6 +155,8 @@ class Gate:
                 lambda key, number: self._block(kind, key, number),
                 budget=self.budget,
                 judged=max(1, len(self.comparisons)),
+                pairs=max(rules.PAIRS, self.run.options.timing.processes) if self._orders else 1,
+                restart=self._start,
                 seed=self.run.options.timing.seed,
                 progress=progress,
             )
@@ -156,7 +170,7 @@ class Gate:
         return rounds_now(self.recordings[kind])
 
     def _block(self, kind: str, key: Key, number: int) -> Block:
-        if self._sides:
+        if self._orders:
             return self._sides[key.side].block(kind, key.name, number)
         if self._timed is None:
             self._timed = Timed(Side.of(self.run), BLOCK, LEAD)
@@ -253,4 +267,5 @@ def rounds_now(recording: Recording) -> Measurement:
                 [stage for n in numbers for stage in blocks[n].stages],
                 [n for n in numbers for _ in blocks[n].seconds],
             )
-    return Measurement(rounds, {key.name: why for key, why in recording.failures.items() if key.side == NOW})
+    failures = {key.name: why for key, why in recording.failures.items() if key.side == NOW}
+    return Measurement(rounds, failures, processes=recording.pairs)

@@ -93,21 +93,22 @@ def record(
 
 
 def live(timed: Timed, kind: KindName, name: str, number: int, budget: float) -> Outcome:
-    """One gate run of two fresh copies of the variant."""
+    """One gate run of two fresh copies of the variant, in this process."""
     labels = {Key(NOW, name): f"live {number}", Key("again", name): f"live {number} again"}
     for label in labels.values():
         timed.subjects[kind, label] = timed.side.subject(kind, label)
+    try:
+        return judged(kind, name, lambda key, block: timed.block(kind, labels[key], block), number, budget)
+    finally:
+        for label in labels.values():
+            del timed.subjects[kind, label]
+
+
+def judged(kind: str, name: str, block: Callable[[Key, int], Block], number: int, budget: float) -> Outcome:
+    """One gate run of unchanged code, by blocks of the sides `NOW` and "again". number: of the run, which seeds it."""
     begin = time.perf_counter()
-    recording, (judgement,) = measure(
-        [Comparison(kind, name, "again", THRESHOLD)],
-        [],
-        lambda key, block: timed.block(kind, labels[key], block),
-        budget=budget,
-        judged=1,
-        seed=number,
-    )
-    for label in labels.values():
-        del timed.subjects[kind, label]
+    comparison = Comparison(kind, name, "again", THRESHOLD)
+    recording, (judgement,) = measure([comparison], [], block, budget=budget, judged=1, seed=number)
     return live_outcome(recording, judgement.verdict, time.perf_counter() - begin)
 
 

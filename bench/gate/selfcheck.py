@@ -4,18 +4,25 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from random import Random
 from typing import Any
 
-from bench.statistics import share
+import numpy as np
+
+from bench.statistics import ENOUGH, Ratio, sequential, share
+from bench.statistics.bootstrap import CONFIDENCE, student
+from bench.statistics.power import NORMAL
 
 from .contamination import Usage, causes
 from .messages import Block
 from .session import Comparison, Key, Recording, measure
-from .verdict import INCONCLUSIVE, PASS, REGRESSED
+from .verdict import ALPHA, INCONCLUSIVE, PASS, REGRESSED
+from .verdict import verdict as judge
 
 SAME = ("A", "A again")  # two copies of one model
 SLOWED = {"A + 3 %": 0.03, "A + 5 %": 0.05, "A + 10 %": 0.10}
+FRESH, AGAINST = "two copies in a fresh process each", "two processes each (--against)"
 THRESHOLD = 0.05
 MEDIAN_FAIL = 0.05  # pytest-benchmark's --benchmark-compare-fail=median:5%
 
@@ -24,11 +31,15 @@ Blocks = Sequence[Mapping[str, Block]]  # one block of every subject after the o
 
 @dataclass(frozen=True)
 class Outcome:
-    """One gate run: its verdict, the seconds it took, and whether pytest-benchmark's rule fails on as many rounds."""
+    """One gate run: its verdict, the seconds it took, and whether pytest-benchmark's rule fails on as many rounds.
+
+    ratio: of live runs, with the ends of its 95 % interval.
+    """
 
     verdict: str
     seconds: float
     median_fails: bool | None
+    ratio: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,39 @@ def live_outcome(recording: Recording, verdict: str, seconds: float) -> Outcome:
         statistics.median(s for b in recording.blocks[key].values() for s in b.seconds)
         for key in sorted(recording.blocks, key=lambda key: key.side)
     )
-    return Outcome(verdict, seconds, mine > (1 + MEDIAN_FAIL) * theirs)
+    now, then = sorted(recording.blocks, key=lambda key: key.side)
+    ratio = recording.ratio(now, then, CONFIDENCE)
+    found = None if ratio is None or not isfinite(ratio.high) else (ratio.estimate, ratio.low, ratio.high)
+    return Outcome(verdict, seconds, mine > (1 + MEDIAN_FAIL) * theirs, found)
+
+
+def apart(outcomes: Sequence[Outcome]) -> float | None:
+    """Standard deviation of the log ratio from run to run, beyond what lies within runs; None of fewer than 2."""
+    ratios = np.log([outcome.ratio for outcome in outcomes if outcome.ratio is not None])
+    if len(ratios) < 2:
+        return None
+    within = np.mean(((ratios[:, 2] - ratios[:, 1]) / 2 / NORMAL) ** 2)
+    return float(np.sqrt(max(0.0, np.var(ratios[:, 0], ddof=1) - within)))
+
+
+def of_pairs(outcomes: Sequence[Outcome], runs: int, seed: int = 0) -> list[Outcome]:
+    """`runs` verdicts by the ratios of `ENOUGH` pairs of processes each, drawn from `outcomes`, as a last look judges.
+
+    By Student's t, as `statistics.process_ratio` does, with all the error of a run spent at once.
+    """
+    draw = Random(seed)
+    made = [outcome for outcome in outcomes if outcome.ratio is not None]
+    if len(made) < ENOUGH:
+        return []
+    found = []
+    for _ in range(runs):
+        drawn = draw.sample(made, ENOUGH)
+        logs = np.log([outcome.ratio[0] for outcome in drawn if outcome.ratio is not None])
+        reach = student(sequential.confidence(ALPHA, 1), ENOUGH - 1) * np.std(logs, ddof=1) / np.sqrt(ENOUGH)
+        estimate, low, high = (float(np.exp(logs.mean() + side * reach)) for side in (0, -1, 1))
+        ratio = Ratio(estimate, low, high, ENOUGH)
+        found.append(Outcome(judge(ratio, THRESHOLD), sum(outcome.seconds for outcome in drawn), None))
+    return found
 
 
 def table(rows: Sequence[Row]) -> str:

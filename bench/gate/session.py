@@ -3,13 +3,13 @@
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.latency.results import TWIN
-from bench.statistics import Paired, Ratio, paired_ratio, sequential
+from bench.statistics import ENOUGH, Paired, Ratio, process_ratio, sequential
 
 from . import verdict as rules
 from .contamination import TOO_MANY, Usage, causes
@@ -71,6 +71,7 @@ class Recording:
     causes: dict[int, list[str]] = field(default_factory=dict)
     failures: dict[Key, str] = field(default_factory=dict)
     count: int = 0
+    pairs: dict[int, int] = field(default_factory=dict)  # of processes that the blocks were measured in; empty: of one
 
     @property
     def contaminated(self) -> float:
@@ -88,12 +89,23 @@ class Recording:
         return sorted(common - set(self.causes) if self.usable else common)
 
     def ratio(self, mine: Key, theirs: Key, confidence: float) -> Ratio | None:
-        """Paired ratio of two subjects over their common clean blocks; None without any."""
+        """Paired ratio of two subjects over their common clean blocks; None without any.
+
+        Of several pairs of processes it is the one over them, without an end where too few of them are left.
+        """
         if mine not in self.blocks or theirs not in self.blocks:
             return None
-        numbers = self.kept(mine, theirs)
-        sample = Paired.common(*({n: self.blocks[key][n].seconds for n in numbers} for key in (mine, theirs)))
-        return paired_ratio(sample, confidence) if sample else None
+        parts: dict[int, list[int]] = {}
+        for number in self.kept(mine, theirs):
+            parts.setdefault(self.pairs.get(number, 0), []).append(number)
+        samples = [
+            Paired.common(*({n: self.blocks[key][n].seconds for n in part} for key in (mine, theirs)))
+            for part in parts.values()
+        ]
+        ratio = process_ratio(found, confidence) if (found := [sample for sample in samples if sample]) else None
+        if ratio is not None and self.pairs and ratio.processes < ENOUGH:
+            return replace(ratio, low=0.0, high=np.inf)
+        return ratio
 
 
 class Stopped(KeyboardInterrupt):
@@ -111,6 +123,8 @@ def measure(
     *,
     budget: float,
     judged: int,
+    pairs: int = 1,
+    restart: Callable[[], None] = lambda: None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
     clock: Callable[[], float] = time.perf_counter,
@@ -119,6 +133,8 @@ def measure(
 
     In each block every subject still needed takes its turn, in random order. Looks come after `rules.FIRST` blocks, at
     each doubling, and when `budget` seconds are over; `judged` comparisons of the whole run share the error.
+    pairs: of processes by which to judge at the least. With several, `restart` begins the next one after every
+    `rules.FIRST` blocks, and the first look comes when so many have had theirs, whatever the budget.
     A comparison that is decided keeps its verdict, and what it alone needed is measured no longer.
     Raises Stopped on Ctrl-C.
     """
@@ -127,8 +143,16 @@ def measure(
     alive = sorted(set(also).union(*(c.keys for c in comparisons)))
     recording = Recording({key: {} for key in alive})
     done: dict[Comparison, Judgement] = {}
-    begin, spent, next_look = clock(), 0.0, rules.FIRST
+    first = rules.FIRST * pairs
+    begin, spent, next_look = clock(), 0.0, first
     while alive:
+        if pairs > 1:
+            recording.pairs[recording.count], fresh = divmod(recording.count, rules.FIRST)
+            if recording.count and not fresh:
+                try:
+                    restart()
+                except KeyboardInterrupt:
+                    raise Stopped(recording, list(done.values())) from None
         turn = list(alive)
         order.shuffle(turn)
         turns: list[tuple[list[Usage], bool]] = []
@@ -146,7 +170,7 @@ def measure(
         recording.count += 1
         elapsed = clock() - begin
         progress(min(1.0, elapsed / budget) if budget else 1.0)
-        over = elapsed >= budget and recording.count >= rules.FIRST
+        over = elapsed >= budget and recording.count >= first
         alive = [key for key in alive if key not in recording.failures]
         if over or recording.count == next_look:
             part = rules.spent(elapsed / budget if budget and not over else 1.0) - spent

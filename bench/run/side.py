@@ -10,7 +10,7 @@ from pathlib import Path
 
 import variants
 from bench.latency.interleave import Subject
-from bench.latency.kinds import KINDS
+from bench.latency.kinds import STEADY
 from bench.latency.quiet import wait_until_quiet
 from bench.latency.subjects import Item
 from bench.pipeline.diarize import Segmented
@@ -18,6 +18,8 @@ from variants import UserError
 
 from .options import add_options, chosen, parse
 from .run import Run
+
+AGAIN = " again"  # behind a variant's name: a second copy of its model, which differs from the first by nothing
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Side:
         """The side that a prepared run is."""
 
         def subject(kind: str, name: str) -> Subject:
-            if kind not in KINDS:
-                raise UserError(f"unknown kind {kind!r}; known are: {', '.join(KINDS)}")
-            return run.timing.subject(kind, name)
+            if kind not in STEADY:
+                raise UserError(f"unknown kind {kind!r}; known are: {', '.join(STEADY)}")
+            name, again, _ = name.partition(AGAIN)
+            copies = (variants.build(name, run.models.root),) if again else ()
+            return run.timing.subject(kind, name, *copies)
 
         return cls(
             names=list(run.models),
@@ -55,7 +59,7 @@ class Side:
             cpus=run.cores.threads.cpus,
             streams=run.corpus.streams,
             subject=subject,
-            pinned=lambda name: variants.get(name).pinned,
+            pinned=lambda name: variants.get(name.partition(AGAIN)[0]).pinned,
             quiet=wait_until_quiet,
         )
 

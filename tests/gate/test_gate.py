@@ -37,7 +37,7 @@ class FakeRun:
     def __init__(self, **skipped: str) -> None:
         self.models = FakeModels.fromkeys(name for name in SECONDS if name not in skipped)
         self.models.skipped = skipped
-        self.options = SimpleNamespace(timing=SimpleNamespace(seed=0))
+        self.options = SimpleNamespace(timing=SimpleNamespace(seed=0, processes=1))
 
     def conditions(self) -> dict[str, Any]:
         return CONDITIONS
@@ -246,6 +246,35 @@ def test_against_a_revision_the_baseline_is_judged_too(monkeypatch: pytest.Monke
     foreign = Gate(run, [("pipeline", "of a conftest")], {"of a conftest": 0.05}, None, budget=1)
     with pytest.raises(UserError, match="of a conftest"):
         foreign.compare_with("old", {})
+
+
+def test_with_several_processes_both_sides_are_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    ended: list[int] = []
+
+    class Counted(FakeWorker):
+        def __init__(self, side: str, order: Open, python: Path | str) -> None:
+            super().__init__(side, order, python)
+            self.number = len(started)
+            started.append(side)
+            assert len(started) - len(ended) <= 2
+
+        def close(self) -> None:
+            ended.append(self.number)
+
+    monkeypatch.setattr(gate_module, "checkout_of", lambda _: Path("new"))
+    monkeypatch.setattr(gate_module, "interpreter", lambda environment: environment)
+    monkeypatch.setattr(gate_module, "changed", lambda environment: "")
+    monkeypatch.setattr(gate_module, "Worker", Counted)
+    run: Any = FakeRun()
+    run.options.timing.processes = 5
+    made = Gate(run, [("pipeline", "baseline")], dict.fromkeys(SECONDS, 0.05), None, budget=1e-6)
+    made.compare_with(None, {}, Path("env"))
+    rounds = made.measure("pipeline", lambda done: None)
+    made.close()
+    assert started == ["the code as it is now", "--against env"] * 5 and sorted(ended) == list(range(10))
+    assert rounds.processes == {number: number // 8 for number in range(40)}
+    assert made.judgements[0].ratio is not None and made.judgements[0].ratio.processes == 5
 
 
 @pytest.mark.parametrize(("revision", "side"), [(None, "env"), ("rev", "rev in env")])

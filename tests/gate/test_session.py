@@ -222,3 +222,57 @@ def test_progress_is_the_share_of_the_budget() -> None:
     seen: list[float] = []
     Machine(two_sides(1.0), noise=0).gate(against("v"), progress=seen.append, budget=6.0)
     assert seen == pytest.approx([0.6 * (i + 1) / 6 for i in range(len(seen))])
+
+
+class Restarted(Machine):
+    """Each process of a side is faster or slower by what it draws when it starts."""
+
+    def __init__(self, apart: float, factor: float = 1.0, seed: int = 0) -> None:
+        super().__init__(two_sides(factor), noise=0.005)
+        self.random = np.random.default_rng(seed)
+        self.apart, self.plain, self.starts = apart, dict(self.speed), 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.starts += 1
+        self.speed = {k: v * float(np.exp(self.apart * self.random.standard_normal())) for k, v in self.plain.items()}
+
+    def judged(self, pairs: int) -> str:
+        _, (judgement,) = self.gate(against("v"), pairs=pairs, restart=self.restart, budget=80.0)
+        return judgement.verdict
+
+
+def test_several_pairs_of_processes_take_turns() -> None:
+    machine = Restarted(0.0)
+    recording, (judgement,) = machine.gate(against("v"), pairs=5, restart=machine.restart, budget=1e-6)
+    assert machine.starts == 5 and recording.count == 5 * FIRST  # whatever the budget
+    assert recording.pairs == {number: number // FIRST for number in range(5 * FIRST)}
+    assert judgement.verdict == PASS and judgement.ratio is not None and judgement.ratio.processes == 5
+
+
+def test_what_differs_between_processes_is_no_regression_of_several() -> None:
+    """Each side's process is off by 2 %, as rounds within one pair cannot tell from a change of the code."""
+    one = [Restarted(0.02, seed=seed).judged(1) for seed in range(40)]
+    five = [Restarted(0.02, seed=seed).judged(5) for seed in range(40)]
+    assert one.count(REGRESSED) >= 4 and five.count(REGRESSED) <= 1
+    assert five.count(PASS) >= 10
+    assert [Restarted(0.002, 1.1, seed).judged(5) for seed in range(10)] == [REGRESSED] * 10
+
+
+def test_too_few_clean_pairs_tell_nothing() -> None:
+    machine = Restarted(0.0)
+    machine.dirty = lambda number: number < FIRST  # the first of five
+    recording, (judgement,) = machine.gate(against("v"), pairs=5, restart=machine.restart, budget=1e-6)
+    assert judgement.verdict == INCONCLUSIVE and recording.usable
+    assert judgement.ratio is not None and (judgement.ratio.low, judgement.ratio.high) == (0.0, np.inf)
+
+
+def test_ctrl_c_while_processes_start_keeps_what_was_measured() -> None:
+    machine = Restarted(0.0)
+
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Stopped) as caught:
+        machine.gate(against("v"), pairs=5, restart=stopped)
+    assert caught.value.recording.count == FIRST

@@ -15,6 +15,7 @@ from variants import UserError
 
 
 class Models(list[str]):
+    root = "loaded"
     skipped, broken = {"openvino": "not installed"}, {"best": "raised"}
 
 
@@ -27,7 +28,7 @@ class Made:
         self.log[:] = [options, selected]
         self.models = Models(selected)
         self.cores = SimpleNamespace(threads=Threads(2, (4, 5)), claim=lambda: self.log.append("claim"))
-        self.timing = SimpleNamespace(subject=lambda kind, name: (kind, name))
+        self.timing = SimpleNamespace(subject=lambda *asked: asked)
         self.corpus = self
 
     def prepare(self, timed: bool) -> None:
@@ -58,6 +59,14 @@ def test_what_a_side_is_made_of() -> None:
     assert "of another revision" not in found.registered and {"baseline", "openvino"} <= {*found.registered}
     assert found.streams == [("file", ["item"])] and found.subject("pipeline", "baseline") == ("pipeline", "baseline")
     assert found.pinned("baseline") and not found.pinned("distilled-onnx") and found.quiet is wait_until_quiet
+
+
+def test_a_second_copy_of_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.variants, "build", lambda name, root: f"{name} of what was {root}")
+    found = side({}, ["distilled-onnx"])
+    copied = ("pipeline", "distilled-onnx", "distilled-onnx of what was loaded")
+    assert found.subject("pipeline", "distilled-onnx again") == copied
+    assert not found.pinned("distilled-onnx again") and found.pinned("baseline again")
 
 
 def test_an_unknown_kind_is_refused() -> None:
