@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from bench.latency.results import TWIN
 from bench.statistics import Paired, Ratio, paired_ratio, sequential
 
@@ -18,7 +16,7 @@ from .verdict import INCONCLUSIVE
 from .worker import BlockError
 
 NOW = ""  # the side that is judged; the other side is named by its revision
-STORED = "stored"
+STORED, PINNED, TREND = "stored", "pinned", "trend"  # what stored ratios to the baseline are held against
 
 
 class Key(NamedTuple):
@@ -30,7 +28,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One thing to judge: a variant now against `stored` ratios to the baseline, or directly against a revision."""
+    """One thing to judge: a variant now against a stored ratio to the baseline, or directly against a revision."""
 
     kind: str
     variant: str
@@ -38,6 +36,7 @@ class Comparison:
     threshold: float
     stored: Ratio | None = None
     stored_control: Ratio | None = None
+    spread: float = 0.0  # of the controls of stored runs, see `verdict.systematic`
 
     @property
     def mine(self) -> Key:
@@ -45,7 +44,7 @@ class Comparison:
 
     @property
     def theirs(self) -> Key:
-        return Key(NOW, "baseline") if self.against == STORED else Key(self.against, self.variant)
+        return Key(NOW, "baseline") if self.against in (STORED, PINNED, TREND) else Key(self.against, self.variant)
 
     @property
     def keys(self) -> set[Key]:
@@ -171,8 +170,8 @@ def judge(recording: Recording, comparison: Comparison, level: float, settled: b
     stored = comparison.stored
     if ratio is not None and stored is not None:
         control = recording.ratio(Key(NOW, TWIN), comparison.theirs, level)
-        systematic = np.hypot(rules.control_error(control), rules.control_error(comparison.stored_control))
-        ratio = rules.change(ratio, stored, level, float(systematic))
+        systematic = rules.systematic(control, comparison.stored_control, comparison.spread)
+        ratio = rules.change(ratio, stored, level, systematic)
     if ratio is None or not recording.usable:
         return Judgement(comparison, ratio, INCONCLUSIVE)
     found = rules.verdict(ratio, comparison.threshold, settled)
