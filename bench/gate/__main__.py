@@ -1,4 +1,4 @@
-"""`python -m bench.gate selfcheck`: how often the gate errs on the machine at hand."""
+"""`python -m bench.gate selfcheck | creep`: how often the gate errs on the machine at hand."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import variants
+from bench.history.runs import read_runs
 from bench.latency.interleave import BLOCK
 from bench.latency.kinds import STEADY
 from bench.statistics import ENOUGH
@@ -20,6 +21,7 @@ from variants import UserError
 from variants.commands import command, number
 from variants.files import check_writable, utf8_output, write_atomically
 
+from .creep import creep_table, noise_of
 from .plugin import BUDGET
 from .selfcheck import (
     AGAINST,
@@ -45,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.gate", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    add = commands.add_parser("selfcheck", help="print the gate's operating curve").add_argument
+    checking = commands.add_parser("selfcheck", help="print the gate's operating curve")
+    checking.set_defaults(run=selfcheck)
+    add = checking.add_argument
     add("--variant", default="baseline", help="the variant to measure (default: baseline)")
     add("--kind", choices=STEADY, default="model-only")
     add("--seconds", type=number(float, 0), default=420, help="recording without load (default: 420)")
@@ -74,8 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
     add("--seed", type=int, default=0, metavar="N")
     add("--json", type=Path, metavar="FILE", help="write what was recorded and what came of it")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: replay what --json wrote")
+    creeping = commands.add_parser("creep", help="print how often small steps from run to run are found")
+    creeping.set_defaults(run=creep)
+    add = creeping.add_argument
+    add("--storage", type=Path, default=Path(".benchmarks"), metavar="DIR", help="of the runs whose controls are noise")
+    add("--series", type=number(int, 1), default=1000, metavar="N", help="of releases to draw (default: 1000)")
+    add("--judged", type=number(int, 1), default=3, metavar="M", help="comparisons that share the error (default: 3)")
     given = parser.parse_args(arguments)
-    return command("bench.gate", lambda: selfcheck(given))
+    return command("bench.gate", lambda: given.run(given))
 
 
 def selfcheck(given: argparse.Namespace) -> None:
@@ -227,6 +237,14 @@ def curve(saved: dict[str, Any], given: argparse.Namespace, bar: Progress) -> li
         if way == AGAINST and (drawn := of_pairs(outcomes, given.replays, given.seed)):
             rows.append(Row(UNLOADED, f"{ENOUGH} pairs of processes, drawn from those", 0.0, None, drawn))
     return rows
+
+
+def creep(given: argparse.Namespace) -> None:
+    """Print what the gate makes of releases that grow slower by small steps, and of those that do not."""
+    noise = noise_of(read_runs(given.storage)[0])
+    if not noise:
+        raise UserError(f"{given.storage}: no stored run has a control whose noise could be drawn")
+    print(creep_table((0.0, 0.005, 0.01, 0.015), noise, given.series, given.judged))
 
 
 if __name__ == "__main__":

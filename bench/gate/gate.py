@@ -12,22 +12,26 @@ import bench
 import variants
 from bench.accuracy.evidence import Evidence
 from bench.accuracy.verdict import Judgement as Accurate
+from bench.history.runs import StoredRun
 from bench.latency.interleave import BLOCK, LEAD, Interrupted, Measurement, Rounds
 from bench.latency.kinds import STEADY, KindName
 from bench.latency.results import TWIN
 from bench.report.format import show_points
 from bench.run.run import Run
 from bench.run.side import Side
+from bench.statistics import Ratio
+from bench.statistics.growth import FEWEST
 from variants.errors import UserError
 
 from . import verdict as rules
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
+from .creep import judge_trend
 from .environment import changed, interpreter
 from .messages import Block, Open
-from .session import NOW, STORED, Comparison, Judgement, Key, Recording, Stopped, measure
+from .session import NOW, PINNED, STORED, TREND, Comparison, Judgement, Key, Recording, Stopped, measure
 from .stored import Stored
-from .verdict import INCONCLUSIVE, REGRESSED
+from .verdict import ALPHA, INCONCLUSIVE, REGRESSED, spread
 from .worker import Timed
 
 
@@ -43,8 +47,9 @@ class Failure:
 class Gate:
     """A `bench.run.timing.Measurer` that measures each kind until it can be judged, and collects the verdicts.
 
-    benchmarks: the (kind, variant) that the user asked for. limits: threshold of each variant. stored: the run to
-    compare ratios with, if there is one. budget: seconds for each kind.
+    benchmarks: the (kind, variant) that the user asked for. limits: threshold of each variant. stored: the last run to
+    compare ratios with, if there is one. budget: seconds for each kind. pinned: the reference run, if there is one.
+    past: runs of its conditions and this run's, oldest first, for a trend.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class Gate:
         stored: Stored | None,
         budget: float,
         narrowed: bool = False,
+        pinned: Stored | None = None,
+        past: Sequence[StoredRun] = (),
     ) -> None:
         self.run, self.benchmarks, self.limits, self.stored = run, list(benchmarks), limits, stored
         self.budget, self.narrowed = budget, narrowed
@@ -69,14 +76,22 @@ class Gate:
         self._sides: dict[str, Worker] = {}
         self._orders: dict[str, tuple[str, Open, Path | str]] = {}  # by which each side's process is started
         self._timed: Timed | None = None
-        self.comparisons = self._with_stored() if stored is not None else []
+        self.pinned = None if stored is not None and pinned is not None and pinned.name == stored.name else pinned
+        references = {STORED: self.stored, PINNED: self.pinned}
+        self.past = past
+        self.comparisons = [
+            comparison
+            for against, reference in references.items()
+            if reference is not None
+            for comparison in self._with_stored(reference, against)
+        ]
+        self.trends = self._trends()
 
-    def _with_stored(self) -> list[Comparison]:
-        """Comparisons with the stored run; what cannot be compared becomes a failure or a note."""
-        stored = self.stored
-        assert stored is not None
+    def _with_stored(self, stored: Stored, against: str) -> list[Comparison]:
+        """Comparisons with a stored run; what cannot be compared becomes a failure or a note."""
         gone = stored.vanished(self.benchmarks, STEADY, self.narrowed)
-        self.failures += [Failure(kind, name, why) for (kind, name), why in gone.items()]
+        known = {(failure.kind, failure.variant) for failure in self.failures}
+        self.failures += [Failure(*key, why) for key, why in gone.items() if key not in known]
         differing = stored.differing(self.run.conditions())
         found = []
         for kind, name in self.benchmarks:
@@ -91,8 +106,23 @@ class Gate:
                 if ratio is None:
                     self.notes.append(f"{kind} {name}: {stored.name} has no ratio of it")
                 else:
-                    found.append(Comparison(kind, name, STORED, self.limits[name], ratio, control))
+                    usual = spread(run.ratios.get((kind, TWIN)) for run in self.past)
+                    found.append(Comparison(kind, name, against, self.limits[name], ratio, control, usual))
         return found
+
+    def _trends(self) -> dict[Comparison, list[Ratio]]:
+        """What may have grown, with its stored ratios, oldest first; too few are left out."""
+        found = {}
+        for kind, name in self.benchmarks:
+            before = [run.ratios[kind, name] for run in self.past if (kind, name) in run.ratios]
+            if name in self.run.models and name not in ("baseline", TWIN) and len(before) + 1 >= FEWEST:
+                found[Comparison(kind, name, TREND, self.limits[name])] = before
+        return found
+
+    @property
+    def _judged(self) -> int:
+        """How many comparisons and trends share the error of the run."""
+        return max(1, len(self.comparisons) + len(self.trends))
 
     def compare_with(self, revision: str | None, options: Mapping[str, Any], environment: Path | None = None) -> None:
         """Measure `revision` (None: this code), by `environment` (None: this one), in processes of their own.
@@ -154,7 +184,7 @@ class Gate:
                 [Key(NOW, name) for name in names],
                 lambda key, number: self._block(kind, key, number),
                 budget=self.budget,
-                judged=max(1, len(self.comparisons)),
+                judged=self._judged,
                 pairs=max(rules.PAIRS, self.run.options.timing.processes) if self._orders else 1,
                 restart=self._start,
                 seed=self.run.options.timing.seed,
@@ -167,6 +197,11 @@ class Gate:
             self.notes.append(f"{kind}: stopped by Ctrl-C")
             raise Interrupted(rounds_now(stopped.recording)) from None
         self.judgements += judgements
+        self.judgements += [
+            judge_trend(self.recordings[kind], comparison, before, ALPHA / self._judged)
+            for comparison, before in self.trends.items()
+            if comparison.kind == kind
+        ]
         return rounds_now(self.recordings[kind])
 
     def _block(self, kind: str, key: Key, number: int) -> Block:
@@ -191,7 +226,9 @@ class Gate:
             return
         names = dict.fromkeys(["baseline", *(name for _, name in self.benchmarks if name != TWIN)])
         self.failures += [Failure("accuracy", name, why) for name, why in failed if name in names]
-        comparable = self.stored is not None and self.stored.same_scoring(self.run.conditions())
+        conditions = self.run.conditions()
+        references = {"stored": self.stored, "pinned": self.pinned}
+        comparable = {which: run for which, run in references.items() if run and run.same_scoring(conditions)}
         for name in (name for name in names if name in evidence.heard):
             if not (trained[name] and trained["baseline"]):
                 self.notes.append(f"{name}: untrained, so that its DER was not judged")
@@ -199,10 +236,10 @@ class Gate:
             tolerance = variants.get(name).tolerance
             if name != "baseline":
                 self._accurate(name, evidence.judge(name, tolerance), f"over the baseline's, tolerance {tolerance:g}")
-            then = self.stored.der.get(name) if self.stored is not None and comparable else None
-            if then is not None:
-                words = f"over its own in the stored run, tolerance {tolerance:g}"
-                self._accurate(name, evidence.since(name, then, tolerance), words)
+            for which, run in comparable.items():
+                if (then := run.der.get(name)) is not None:
+                    words = f"over its own in the {which} run, tolerance {tolerance:g}"
+                    self._accurate(name, evidence.since(name, then, tolerance), words)
 
     def _accurate(self, name: str, judged: Accurate | None, words: str) -> None:
         if judged is not None and judged.verdict != "within tolerance":
@@ -215,7 +252,9 @@ class Gate:
     def verdict(self) -> str:
         """Regressed if anything is, else inconclusive if anything is or was never judged, else pass."""
         verdicts = [judgement.verdict for judgement in self.judgements] + [REGRESSED for _ in self.failures]
-        open_ = [*self.comparisons[len(self.judgements) :], *self.unresolved, *([self.stopped] if self.stopped else [])]
+        done = {judgement.comparison for judgement in self.judgements}
+        unjudged = [comparison for comparison in self.comparisons if comparison not in done]
+        open_ = [*unjudged, *self.unresolved, *([self.stopped] if self.stopped else [])]
         verdicts += [INCONCLUSIVE for _ in open_]
         return next((found for found in (REGRESSED, INCONCLUSIVE) if found in verdicts), "pass")
 
@@ -236,6 +275,7 @@ class Gate:
             "verdict": self.verdict,
             "against": self.revision,
             "stored": self.stored.name if self.stored else None,
+            "pinned": self.pinned.name if self.pinned else None,
             "judgements": [
                 {
                     "kind": j.comparison.kind,

@@ -108,8 +108,9 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     from bench.latency.kinds import STEADY, kind_of
     from bench.latency.machine import cpu_model
 
+    from .creep import references
     from .gate import Gate
-    from .stored import latest, thresholds
+    from .stored import latest, read, thresholds
 
     if run.scores.unjudged:
         raise UserError(f"--gate: accuracy cannot be judged, {run.scores.unjudged}; or leave it out by --accuracy off")
@@ -124,13 +125,18 @@ def _make(session: pytest.Session, run: "Run") -> "Gate":
     named = option.variants or option.embedding_factory or option.onnx
     narrowed = bool(named) or config.stash.get(NARROWED, False) or any(".py" in arg for arg in config.args)
     limits = thresholds(config.rootpath / "pyproject.toml")
+    storage = config._benchmarksession.storage  # type: ignore[attr-defined]  # added by pytest-benchmark
+    pinned, past = references(storage.path, run.conditions()) if hasattr(storage, "path") else (None, [])
     try:
-        stored = latest(config._benchmarksession.storage.load(), cpu_model())  # type: ignore[attr-defined]  # added by pytest-benchmark
+        stored = latest(storage.load(), cpu_model())
     except UserError:
         if option.against is None and option.against_env is None:
             raise
         stored = None
-    gate = Gate(run, benchmarks, limits, stored, option.gate_budget, narrowed)
+    reference = None if pinned is None else read(pinned.name, pinned.saved)
+    gate = Gate(run, benchmarks, limits, stored, option.gate_budget, narrowed, reference, past)
+    if pinned is None and stored is not None:
+        gate.notes.append("no run is pinned for these conditions: steps below the threshold may add up (docs/gate.md)")
     config.add_cleanup(gate.close)
     if option.against is not None or option.against_env is not None:
         gate.compare_with(option.against, run.options.values, option.against_env)

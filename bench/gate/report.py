@@ -30,4 +30,6 @@ def render(gate: Gate, width: int = WIDTH) -> str:
     lines = gate.contamination() + gate.notes
     if gate.stored is not None:
         lines.append(f"stored: {gate.stored.name}")
+    if gate.pinned is not None:
+        lines.append(f"pinned: {gate.pinned.name}")
     return as_text([table, *map(Text, [*lines, f"\nGate: {gate.verdict}"])], width)

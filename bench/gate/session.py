@@ -1,12 +1,11 @@
 """One kind measured for the gate: blocks until every comparison is decided, or the budget is used up."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
-
-import numpy as np
 
 from bench.latency.results import TWIN
 from bench.statistics import ENOUGH, Paired, Ratio, process_ratio, sequential
@@ -18,7 +17,7 @@ from .verdict import INCONCLUSIVE
 from .worker import BlockError
 
 NOW = ""  # the side that is judged; the other side is named by its revision
-STORED = "stored"
+STORED, PINNED, TREND = "stored", "pinned", "trend"  # what stored ratios to the baseline are held against
 
 
 class Key(NamedTuple):
@@ -30,7 +29,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One thing to judge: a variant now against `stored` ratios to the baseline, or directly against a revision."""
+    """One thing to judge: a variant now against a stored ratio to the baseline, or directly against a revision."""
 
     kind: str
     variant: str
@@ -38,6 +37,7 @@ class Comparison:
     threshold: float
     stored: Ratio | None = None
     stored_control: Ratio | None = None
+    spread: float = 0.0  # of the controls of stored runs, see `verdict.systematic`
 
     @property
     def mine(self) -> Key:
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def theirs(self) -> Key:
-        return Key(NOW, "baseline") if self.against == STORED else Key(self.against, self.variant)
+        return Key(NOW, "baseline") if self.against in (STORED, PINNED, TREND) else Key(self.against, self.variant)
 
     @property
     def keys(self) -> set[Key]:
@@ -104,7 +104,7 @@ class Recording:
         ]
         ratio = process_ratio(found, confidence) if (found := [sample for sample in samples if sample]) else None
         if ratio is not None and self.pairs and ratio.processes < ENOUGH:
-            return replace(ratio, low=0.0, high=np.inf)
+            return replace(ratio, low=0.0, high=math.inf)
         return ratio
 
 
@@ -195,8 +195,8 @@ def judge(recording: Recording, comparison: Comparison, level: float, settled: b
     stored = comparison.stored
     if ratio is not None and stored is not None:
         control = recording.ratio(Key(NOW, TWIN), comparison.theirs, level)
-        systematic = np.hypot(rules.control_error(control), rules.control_error(comparison.stored_control))
-        ratio = rules.change(ratio, stored, level, float(systematic))
+        systematic = rules.systematic(control, comparison.stored_control, comparison.spread)
+        ratio = rules.change(ratio, stored, level, systematic)
     if ratio is None or not recording.usable:
         return Judgement(comparison, ratio, INCONCLUSIVE)
     found = rules.verdict(ratio, comparison.threshold, settled)

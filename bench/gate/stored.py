@@ -113,6 +113,14 @@ def latest(runs: Iterable[tuple[Any, Mapping[str, Any]]], cpu: str) -> Stored:
     return found
 
 
+def read(name: str, saved: Mapping[str, Any]) -> Stored:
+    """A stored run by its name and JSON; UserError for one that nothing can be held against."""
+    try:
+        return _read(name, saved)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(f"--gate: {name}: not a run of this project ({type(error).__name__}: {error})") from None
+
+
 def _read(name: str, saved: Mapping[str, Any]) -> Stored:
     ratios = {(kind, variant): ratio for kind, variant, ratio in stored_ratios(saved)}
     infos = [(str(benchmark["group"]), benchmark["extra_info"]) for benchmark in saved["benchmarks"]]

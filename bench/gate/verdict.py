@@ -12,6 +12,7 @@ would gain little: most comparisons are expected to pass, and the last of them d
 """
 
 import math
+from collections.abc import Iterable
 
 from scipy import stats
 
@@ -48,6 +49,20 @@ def control_error(control: Ratio | None) -> float:
     Two copies of one model lie in memory differently and so differ by a little however long they are measured.
     """
     return abs(math.log(control.estimate)) if control is not None else 0.0
+
+
+def spread(controls: Iterable[Ratio | None]) -> float:
+    """Root mean square of what the controls of several runs differed by; 0 for none."""
+    errors = [control_error(control) for control in controls if control is not None]
+    return math.hypot(*errors) / math.sqrt(len(errors)) if errors else 0.0
+
+
+def systematic(now: Ratio | None, then: Ratio | None, usual: float) -> float:
+    """The error of a change from run to run that no interval within a run covers: twice what the controls differ by.
+
+    now, then: the controls of both runs. usual: `spread` of all that are known, as either may be near 0 by luck.
+    """
+    return 2 * math.hypot(*(max(control_error(control), usual) for control in (now, then)))
 
 
 def change(now: Ratio, then: Ratio, level: float, systematic: float = 0.0) -> Ratio:

@@ -3,7 +3,7 @@
 Pure functions on arrays. `Paired` checks what comes in; one block bootstrap (`bootstrap`), which takes the statistic as
 a function, gives the intervals of ratios (`ratio`) and percentiles (`quantiles`); `processes` has that of ratios over
 fresh processes, `crossed` that of error rates over replicated runs, `shares` that of counts; `sequential` says what
-repeated looks may spend, `power` what a run will tell.
+repeated looks may spend, `power` what a run will tell, `growth` what successive runs add up to.
 """
 
 from .bootstrap import block_bootstrap, carlstein_length

@@ -113,6 +113,29 @@ def test_what_cannot_be_judged_fails_by_name() -> None:
     assert "threads: 2 then, 1 now" in other.failures[0].why
 
 
+def test_pinned_run_and_trend_share_the_error() -> None:
+    last, pinned = stored({"baseline": 1.0, "distilled": 0.8}), stored({"baseline": 1.0, "distilled": 0.79})
+    other = Stored("two.json", pinned.ratios, pinned.benchmarks, pinned.der, pinned.saved)
+    runs: Any = [SimpleNamespace(ratios=last.ratios)] * 5
+    alone, among = gate(last), gate(last, pinned=other, past=runs)
+    assert [j.comparison.against for j in among.judgements] == ["stored", "pinned", "trend"]
+    wide = [j.ratio.high / j.ratio.low for made in (alone, among) if (j := made.judgements[0]).ratio]
+    assert wide[0] < wide[1]
+    assert [j.comparison.against for j in gate(last, pinned=pinned).judgements] == ["stored"]  # the same run
+    assert json.loads(json.dumps(among.facts()))["pinned"] == "two.json" and "pinned: two.json" in render(among)
+
+
+def test_der_is_held_against_the_pinned_run_as_well() -> None:
+    last = stored({"baseline": 1.0, "distilled": 0.8}, ders=[made.der for made in heard(20.0)])
+    first = stored({"baseline": 1.0, "distilled": 0.8}, ders=[made.der for made in heard(18.0)])
+    made = gate(last, pinned=Stored("two.json", first.ratios, first.benchmarks, first.der, first.saved))
+    made.judge_accuracy(
+        evidence(baseline=heard(20.0), distilled=heard(20.0)), {"baseline": True, "distilled": True}
+    )  # fmt: skip
+    (why,) = [f.why for f in made.failures if f.variant == "distilled"]
+    assert why == "DER +2.00 [+2.00, +2.00] points over its own in the pinned run, tolerance 1"
+
+
 def test_what_is_new_is_noted() -> None:
     made = gate(stored({"baseline": 1.0, "distilled": 0.8}), names=("baseline", "distilled", "shared-trunk"))
     assert made.verdict == PASS and made.notes == ["pipeline shared-trunk: new, one.json does not have it"]
