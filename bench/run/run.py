@@ -14,6 +14,7 @@ from . import conditions
 from .cores import Cores
 from .corpus import Corpus
 from .durations import Took, expected, shown
+from .live import LiveStreams
 from .models import Models
 from .options import Options
 from .scores import Scores
@@ -39,6 +40,7 @@ class Run:
         scored: Callable[[float], None] = lambda done: progress("accuracy", done)  # noqa: E731
         self.scores = Scores(options.scoring, models, corpus, folder, scored)
         self.timing = Timing(options.timing, models, corpus, progress)
+        self.live = LiveStreams(options.timing, models, corpus, progress)
         self.took = Took()
 
     def prepare(self, timed: bool) -> None:

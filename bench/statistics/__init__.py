@@ -12,12 +12,13 @@ from .pareto import unbeaten
 from .quantiles import percentile_interval, percentiles
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
 from .shares import share
-from .trend import drift
+from .trend import Slope, drift, slope
 
 __all__ = [
     "Crossed",
     "Paired",
     "Ratio",
+    "Slope",
     "block_bootstrap",
     "carlstein_length",
     "crossed_difference",
@@ -27,6 +28,7 @@ __all__ = [
     "percentile_interval",
     "percentiles",
     "share",
+    "slope",
     "unbeaten",
     "verdict",
 ]
