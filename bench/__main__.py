@@ -1,4 +1,4 @@
-"""`python -m bench score | tune | report`: accuracy without timing, thresholds for two models, stored runs."""
+"""`python -m bench score | tune | report | advise`: accuracy without timing, thresholds, stored runs, what to run."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ from variants.commands import command, number
 from variants.files import utf8_output
 
 from .accuracy.tune import recorded_objective, tune
+from .advise.command import VARIANTS, add_advice_options, advise
 from .report.accuracy import accuracy_table, file_table
 from .report.document import finished
 from .report.fitted import as_text, terminal_width
@@ -34,9 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     tuning.add_argument(
         "--trials", type=number(int, 1), default=100, metavar="N", help="settings to try (default: 100)"
     )
-    for added in (scoring, tuning):
+    advising = commands.add_parser("advise", help=f"which variant at which step (--variants, default: {VARIANTS})")
+    advising.set_defaults(run=advice)
+    add_advice_options(advising)
+    for added in (scoring, tuning, advising):
         add_options(added.add_argument)
         added.set_defaults(accuracy="full")
+    advising.set_defaults(accuracy="quick")
     reporting = commands.add_parser("report", help="the report of a stored run, with older ones beside it")
     reporting.set_defaults(run=report)
     reporting.add_argument(
@@ -47,10 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
     return command("bench", lambda: given.run(given))
 
 
-def _run(given: argparse.Namespace) -> Run:
+def _prepared(given: argparse.Namespace, timed: bool = False) -> Run:
     names = [variant.name for variant in variants.select(given.variants or "baseline")]
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
-    run.prepare(timed=False)
+    run.prepare(timed)
+    return run
+
+
+def _run(given: argparse.Namespace) -> Run:
+    run = _prepared(given)
     if not run.models.segmentation_trained:
         raise UserError(f"--segmentation {given.segmentation} has random weights: its DER means nothing, not measured")
     return run
@@ -79,6 +89,12 @@ def best_thresholds(given: argparse.Namespace) -> None:
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
     print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")
+
+
+def advice(given: argparse.Namespace) -> None:
+    """Print which variant to run at which step."""
+    given.variants = given.variants or VARIANTS
+    advise(_prepared(given, timed=True), given)
 
 
 def report(given: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import pytest
 BENCH = (
     ("bench_capacity", "bench_model_only", "bench_pipeline", "bench_soak"),
     ("plugin", "__main__", "former"),
-    ("gate", "studies"),
+    ("advise", "gate", "studies"),
     ("run",),
     ("report",),
     ("history",),
