@@ -1,4 +1,4 @@
-"""`python -m bench score | tune | report | history`: accuracy untimed, thresholds for two models, stored runs."""
+"""`python -m bench score | tune | report | history | advise`: accuracy, thresholds, stored runs, what to run."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ from variants.commands import command, number, place
 from variants.files import utf8_output, write_atomically
 
 from .accuracy.tune import recorded_objective, tune
+from .advise.command import VARIANTS, add_advice_options, advise
 from .history.pins import Pins
 from .history.runs import find, latest, read_runs, superfluous
 from .history.storage import locked
@@ -41,9 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     tuning.add_argument(
         "--trials", type=number(int, 1), default=100, metavar="N", help="settings to try (default: 100)"
     )
-    for added in (scoring, tuning):
+    advising = commands.add_parser("advise", help=f"which variant at which step (--variants, default: {VARIANTS})")
+    advising.set_defaults(run=advice)
+    add_advice_options(advising)
+    for added in (scoring, tuning, advising):
         add_options(added.add_argument)
         added.set_defaults(accuracy="full")
+    advising.set_defaults(accuracy="quick")
     reporting = commands.add_parser("report", help="the report of a stored run, with older ones beside it")
     reporting.set_defaults(run=report)
     reporting.add_argument(
@@ -91,10 +96,15 @@ def _add_history(commands: Any) -> None:
     exporting.set_defaults(run=export)
 
 
-def _run(given: argparse.Namespace) -> Run:
+def _prepared(given: argparse.Namespace, timed: bool = False) -> Run:
     names = [variant.name for variant in chosen(lambda name: getattr(given, name), "baseline")]
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
-    run.prepare(timed=False)
+    run.prepare(timed)
+    return run
+
+
+def _run(given: argparse.Namespace) -> Run:
+    run = _prepared(given)
     if not run.models.segmentation_trained:
         raise UserError(f"--segmentation {given.segmentation} has random weights: its DER means nothing, not measured")
     return run
@@ -125,6 +135,12 @@ def best_thresholds(given: argparse.Namespace) -> None:
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
     print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")
+
+
+def advice(given: argparse.Namespace) -> None:
+    """Print which variant to run at which step."""
+    given.variants = given.variants or VARIANTS
+    advise(_prepared(given, timed=True), given)
 
 
 def report(given: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The pytest plugin: options, the `variant` parameter, replayed rounds, and the report."""
 
+import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from . import hidden  # noqa: F401 - first: whether the packages below are ours
 
 # isort: split
 from variants import Variant
+from variants.commands import number
 from variants.loading import FETCHED_SEGMENTATION
 
 from .history.git import outside_hooks
 from .history.storage import install
 from .run.options import add_options, chosen, parse
-from .run.output import COMPARED, LINES, prepare_report, show, write_report
+from .run.output import COMPARED, LINES, prepare_report, show, write_live, write_report
 from .run.refusals import check_measurable, option_adder
 from .run.session import begin, end, usage_errors
 from .run.stash import RUN, UNRESOLVED, needs
 
+NAMED = {"capacity": "live streams per core", "soak": "what grows while live streams go on"}
 pytest_plugins = ["bench.run.fixtures", "bench.gate.plugin"]
 COLD = Path(__file__).resolve().with_name("bench_cold_start.py")
 
@@ -29,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(add)
     text = "write index.html, summary.md and results.json there"
     add("--report", dest="report_folder", type=Path, metavar="DIR", help=text)
+    minutes = number(float, 0.01)
+    add("--minutes", type=minutes, default=10.0, metavar="M", help="with -m soak: minutes of audio (default: 10)")
+    add("--live-json", type=Path, metavar="FILE", help="with -m capacity or soak: write what was found there")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("python_files", "bench_*.py")  # so that other projects collect our benchmarks too
     config.addinivalue_line("python_functions", "bench_*")
     config.addinivalue_line("markers", "cold_start: start processes anew; collected only where it is named")
+    for marker, what in NAMED.items():
+        config.addinivalue_line("markers", f"{marker}: {what}; runs only when -m names it")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -67,8 +75,19 @@ def pytest_collection(session: pytest.Session) -> None:
         prepare_report(session.config)
 
 
+def _unnamed(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """Benchmarks that run only when -m names them, and were not."""
+    asked = re.findall(r"\w+", config.getoption("markexpr", ""))
+    return [
+        item for item in items if needs(item) and {mark.name for mark in item.iter_markers()} & NAMED.keys() - asked
+    ]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The first benchmark of a kind measures all of it: a pytest-timeout meant for tests would end that half way."""
+    if unnamed := _unnamed(config, items):
+        config.hook.pytest_deselected(items=unnamed)
+        items[:] = [item for item in items if item not in unnamed]
     if config.pluginmanager.has_plugin("timeout"):
         for item in items:
             if needs(item) and not item.get_closest_marker("timeout"):
@@ -141,9 +160,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name, why in ({} if run is None else run.scores.failed).items():
         _fail(config, f"{name} {why}")
     try:
+        write_live(config)
         write_report(config, config.stash[GATE].facts() if GATE in config.stash else None)
     except OSError as error:
-        _fail(config, f"report: not written: {config.getoption('report_folder')}: {error.strerror}")
+        _fail(config, f"not written: {error.filename or config.getoption('report_folder')}: {error.strerror}")
 
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:

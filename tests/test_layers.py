@@ -7,12 +7,13 @@ import pytest
 
 # from the top down: a room may import those below it, and none above or beside it
 BENCH = (
-    ("bench_cold_start", "bench_model_only", "bench_pipeline"),
+    ("bench_capacity", "bench_cold_start", "bench_model_only", "bench_pipeline", "bench_soak"),
     ("plugin", "__main__", "former"),
-    ("gate", "studies"),
+    ("advise", "gate", "studies"),
     ("run",),
     ("report",),
     ("history",),
+    ("capacity",),
     ("latency", "accuracy"),
     ("statistics",),
     ("pipeline",),

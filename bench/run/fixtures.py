@@ -1,5 +1,6 @@
-"""The fixtures `recorded`, by which a benchmark replays its rounds, and `scored`, all variants' accuracy."""
+"""The fixtures `recorded`, by which a benchmark replays its rounds, `live`, and `scored`, all variants' accuracy."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,6 +54,38 @@ def recorded(request: pytest.FixtureRequest, variant: Variant) -> Recorded:
         marker["timer"] = replay_timer(rounds)
     request.node.add_marker(pytest.mark.benchmark(**marker))
     return Recorded(run, kind, variant.name)
+
+
+class Live:
+    """Live streams of one variant; nothing of them where benchmarks are disabled."""
+
+    def __init__(self, run: "Run", name: str, minutes: float, disabled: bool) -> None:
+        self.run, self.name, self.minutes, self.disabled = run, name, minutes, disabled
+
+    def capacity(self) -> None:
+        """Measure how many a core carries."""
+        self._measure("capacity", lambda: self.run.live.capacity(self.name))
+
+    def soak(self) -> None:
+        """Measure what grows."""
+        self._measure("soak", lambda: self.run.live.soak(self.name, self.minutes))
+
+    def _measure(self, part: str, measure: Callable[[], object]) -> None:
+        if self.disabled:
+            pytest.skip("benchmarks are disabled")
+        try:
+            with without_warnings(), self.run.took.part(part):
+                measure()
+        except UserError as error:
+            pytest.fail(f"{self.name}: {error}", pytrace=False)
+
+
+@pytest.fixture
+def live(request: pytest.FixtureRequest, variant: Variant) -> Live:
+    """Live streams of `variant`; skips what cannot run."""
+    run, config = request.config.stash[RUN], request.config
+    _need(run, variant.name)
+    return Live(run, variant.name, config.option.minutes, benchmark_session(config).disabled)
 
 
 @pytest.fixture

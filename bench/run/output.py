@@ -1,11 +1,14 @@
 """What a pytest session leaves: its report's page, and the tables and lines below pytest-benchmark's."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from variants.files import check_writable, write_atomically
 
 from .session import without_warnings
 from .stash import RUN
@@ -16,7 +19,9 @@ COMPARED: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # stored runs by 
 
 
 def prepare_report(config: pytest.Config) -> None:
-    """Refuse a report's folder before anything is measured, and look at the stored runs before this one joins them."""
+    """Refuse what cannot be written before anything is measured; look at the stored runs before this one joins them."""
+    if config.getoption("live_json") is not None:
+        check_writable(config.getoption("live_json"), "--live-json")
     folder = config.getoption("report_folder")
     if folder is None or config.option.collectonly:
         return
@@ -42,6 +47,16 @@ def write_report(config: pytest.Config, gate: dict[str, Any] | None) -> None:
     config.stash.setdefault(LINES, []).append(f"report: {page}")
 
 
+def write_live(config: pytest.Config) -> None:
+    """What live streams did, as JSON, by `--live-json`; OSError if it cannot be written."""
+    path, run = config.getoption("live_json"), config.stash.get(RUN, None)
+    if path is None or run is None or not (run.live.capacities or run.live.soaks):
+        return
+    from bench.report.live import live_document
+
+    write_atomically(path, json.dumps(live_document(run.live.capacities, run.live.soaks, run.conditions())))
+
+
 def show(terminal: Any, config: pytest.Config) -> None:
     """The tables of what was measured, and the lines that are to be read last."""
     run = config.stash.get(RUN, None)
@@ -52,5 +67,14 @@ def show(terminal: Any, config: pytest.Config) -> None:
         terminal.section("DiartBench")
         terminal.write(render(run.findings(config.stash.get(COMPARED, {})), terminal_width(terminal.isatty)))
         terminal.write_line(f"took: {run.took}")
+    if run is not None and (run.live.capacities or run.live.soaks):
+        from bench.report.fitted import terminal_width
+        from bench.report.live import render_live
+
+        terminal.section("DiartBench, live streams")
+        width = terminal_width(terminal.isatty)
+        terminal.write(render_live(run.live.capacities, run.live.soaks, run.findings(), width))
+        if not run.timing.kinds:
+            terminal.write_line(f"took: {run.took}")
     for line in config.stash.get(LINES, []):
         terminal.write_line(line)

@@ -17,6 +17,7 @@ from .cold import ColdStarts
 from .cores import Cores
 from .corpus import Corpus
 from .durations import Took, expected, shown
+from .live import LiveStreams
 from .models import Models
 from .options import Options
 from .profiling import profiles
@@ -46,6 +47,7 @@ class Run:
         self.scores = Scores(options.scoring, models, corpus, folder, scored)
         self.timing = Timing(options.timing, models, corpus, progress)
         self.timing.measurers["cold-start"] = ColdStarts(models, corpus, options)
+        self.live = LiveStreams(options.timing, models, corpus, progress)
         self.took = Took()
         self.profiles: dict[str, dict[str, Profile]] = {}
 

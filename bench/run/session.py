@@ -28,7 +28,7 @@ def begin(session: pytest.Session) -> None:
     items = [item for item in session.items if isinstance(item, pytest.Function) and needs(item) - skipped]
     if not items or config.option.collectonly:
         return
-    timed = any("recorded" in needs(item) for item in items)
+    timed = any(needs(item) & {"live", "recorded"} for item in items)
     names = dict.fromkeys(variant_of(item).name for item in items)
     shared = hasattr(config, "workerinput")  # one process of pytest-xdist
     with usage_errors(), without_warnings():
@@ -45,8 +45,11 @@ def begin(session: pytest.Session) -> None:
                 raise UserError(f"--accuracy {config.getoption('accuracy')}: {run.scores.unjudged}; or leave it out")
     config.stash[RUN] = run
     terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if timed and terminal is not None and terminal.verbosity >= 0 and not benchmark_session(config).disabled:
-        kinds = dict.fromkeys(item.originalname for item in items if "recorded" in needs(item))
+    if not timed or terminal is None or terminal.verbosity < 0 or benchmark_session(config).disabled:
+        return
+    for live in dict.fromkeys(item.originalname for item in items if "live" in needs(item)):
+        terminal.write_line(run.live.outlook(live, len(names), config.option.minutes))
+    if kinds := dict.fromkeys(item.originalname for item in items if "recorded" in needs(item)):
         outlook = run.outlook(
             len(kinds), config.option.gate_budget if config.option.gate else run.options.timing.budget
         )

@@ -16,7 +16,7 @@ RUN: pytest.StashKey["Run"] = pytest.StashKey()
 def needs(test: pytest.Item) -> set[str]:
     """Which fixtures that rest on a run a test uses: ours, as a user's own may be called the same."""
     found = getattr(getattr(test, "_fixtureinfo", None), "name2fixturedefs", {})
-    ours = {"recorded", "scored"} & found.keys()
+    ours = {"live", "recorded", "scored"} & found.keys()
     return {name for name in ours if found[name][-1].func.__module__ == f"{__package__}.fixtures"}
 
 

@@ -15,7 +15,7 @@ from .processes import ENOUGH, process_ratio
 from .quantiles import percentile_interval, percentiles, rounds_needed
 from .ratio import Ratio, noise_floor, paired_ratio, verdict
 from .shares import share
-from .trend import drift
+from .trend import Slope, drift, slope
 
 __all__ = [
     "ENOUGH",
@@ -23,6 +23,7 @@ __all__ = [
     "Paired",
     "Power",
     "Ratio",
+    "Slope",
     "block_bootstrap",
     "carlstein_length",
     "crossed_difference",
@@ -34,6 +35,7 @@ __all__ = [
     "process_ratio",
     "rounds_needed",
     "share",
+    "slope",
     "unbeaten",
     "verdict",
 ]

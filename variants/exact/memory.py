@@ -47,6 +47,12 @@ class Memory(list[S]):
         """By how many strides chunks came last: steps are mostly alike."""
         return self[0].shift if self else 0
 
+    def clear(self) -> None:
+        """Forget all, as if nothing had been heard."""
+        super().clear()
+        self._next.clear()
+        self._gone.clear()
+
     def likeliest(self, waveform: torch.Tensor) -> list[S]:
         """All streams, first those whose next chunk should begin as this one (samples,)."""
         begin = _bytes(waveform[:PROBE])
