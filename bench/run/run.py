@@ -1,5 +1,6 @@
 """One benchmark session, put together: models, corpus, scores and timing, each made once, when first asked for."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,11 @@ from .timing import Timing
 class Run:
     """`selected` are the variants asked for; measured with them are those that their ratios need.
 
-    folder: where accuracy is cached. progress: told each task and the share of it that is done.
+    folder: where accuracy is cached. progress: told each task and the share of it that is done, and at what pace where
+    that is known.
     """
 
-    def __init__(
-        self, options: Options, selected: Iterable[str], folder: Path, progress: Callable[[str, float], None]
-    ) -> None:
+    def __init__(self, options: Options, selected: Iterable[str], folder: Path, progress: Callable[..., None]) -> None:
         self.options, self.folder = options, folder
         wanted = {"baseline", TWIN, *selected}
         wanted |= {v.parent for name in wanted if (v := variants.get(name)).parent is not None}
@@ -36,8 +36,7 @@ class Run:
         self.cores = Cores(options.timing.threads)
         self.models = models = Models(options.models, settings.duration, names)
         self.corpus = corpus = Corpus(options.corpus, settings, models, self.cores)
-        scored: Callable[[float], None] = lambda done: progress("accuracy", done)  # noqa: E731
-        self.scores = Scores(options.scoring, models, corpus, folder, scored)
+        self.scores = Scores(options.scoring, models, corpus, folder, functools.partial(progress, "accuracy"))
         self.timing = Timing(options.timing, models, corpus, progress)
         self.took = Took()
 
@@ -49,6 +48,9 @@ class Run:
         with self.took.part("loading"):
             if timed:
                 self.cores.claim()
+            else:
+                with self.cores.untimed():
+                    pass  # and so one thread for what is built now
             _ = self.corpus.recordings
             self.models.load()
 
@@ -87,7 +89,7 @@ class Run:
             trained=self.models.trained,
             floors=self.timing.floors,
             skipped=self.models.skipped,
-            notes=conditions.notes(self.models, self.corpus),
+            notes=[*conditions.notes(self.models, self.corpus), *self.scores.notes],
             conditions=self.conditions(),
             compared=compared or {},
             broken=self.models.broken | self.scores.failed,
