@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .report.page import check_folder, summary, write
 from .report.stored import older, read, refusing
 from .report.terminal import caption, notes
 from .run.options import add_options, parse
+from .run.progress import progress
 from .run.run import Run
 
 
@@ -47,9 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     return command("bench", lambda: given.run(given))
 
 
-def _run(given: argparse.Namespace) -> Run:
+def _run(given: argparse.Namespace, told: Callable[..., None] = lambda *_: None) -> Run:
     names = [variant.name for variant in variants.select(given.variants or "baseline")]
-    run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
+    run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), told)
     run.prepare(timed=False)
     if not run.models.segmentation_trained:
         raise UserError(f"--segmentation {given.segmentation} has random weights: its DER means nothing, not measured")
@@ -58,8 +60,9 @@ def _run(given: argparse.Namespace) -> Run:
 
 def score(given: argparse.Namespace) -> None:
     """Print the accuracy tables."""
-    run = _run(given)
-    _ = run.scores.evidence
+    with progress() as told:
+        run = _run(given, told)
+        _ = run.scores.evidence
     findings = run.findings()
     tables: list[Any] = [accuracy_table(findings), file_table(findings)]
     parts = [*tables, *map(Text, [caption(findings), *notes(findings)])]
