@@ -1,4 +1,4 @@
-"""`python -m bench score | tune | report`: accuracy without timing, thresholds for two models, stored runs."""
+"""`python -m bench score | scale | tune | report`: accuracy without timing, its cost, thresholds, stored runs."""
 
 import argparse
 import sys
@@ -23,6 +23,7 @@ from .report.terminal import caption, notes
 from .run.options import add_options, parse
 from .run.progress import progress
 from .run.run import Run
+from .run.scale import measure, tables
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     tuning.add_argument(
         "--trials", type=number(int, 1), default=100, metavar="N", help="settings to try (default: 100)"
     )
-    for added in (scoring, tuning):
+    scaling = commands.add_parser("scale", help="what scoring a corpus costs by --jobs A,B, and what VoxConverse would")
+    scaling.set_defaults(run=scale)
+    for added in (scoring, tuning, scaling):
         add_options(added.add_argument)
         added.set_defaults(accuracy="full")
     reporting = commands.add_parser("report", help="the report of a stored run, with older ones beside it")
@@ -71,6 +74,17 @@ def score(given: argparse.Namespace) -> None:
         raise UserError(f"no DER was scored: {run.scores.unjudged or 'collar, overlap and UEM leave no speech'}")
     if findings.broken:
         raise UserError("; ".join(f"{name} {why}" for name, why in findings.broken.items()))
+
+
+def scale(given: argparse.Namespace) -> None:
+    """Print what scoring took each number of workers, and what it would take elsewhere; nothing is kept."""
+    jobs = given.jobs.split(",")
+    for given.jobs in jobs:
+        parse(lambda name: getattr(given, name))  # before the first of them
+    with progress() as told:
+        run = _run(given, told)
+        rows = measure(run, jobs)
+    print(tables(rows, list(run.models), [seconds or recording.duration for recording, seconds in run.scores.parts]))
 
 
 def best_thresholds(given: argparse.Namespace) -> None:

@@ -22,13 +22,14 @@ PATIENCE = 30.0  # seconds to wait for a worker where there is none: lost ones a
 class Pool:
     """Does jobs on all seats that can be made to do as this process does. seats: opened with the first job.
 
-    refused: why a seat does no job, by its name. cpus: the instructions of those that do.
+    refused: why a seat does no job, by its name. cpus: the instructions of those that do. ready: when each of them was.
     """
 
     def __init__(self, seats: Callable[[], Seats], setup: Callable[[], worker.Setup]) -> None:
         self._make, self._make_setup, self.key = seats, setup, uuid4().hex
         self.refused: dict[str, str] = {}
         self.cpus: set[str] = set()
+        self.ready: list[float] = []
         self._seats: Seats | None = None
         self._met: set[Seat] = set()
         self._ready: set[Seat] = set()
@@ -101,6 +102,7 @@ class Pool:
                 return [(job, found)]
             self._losses[None] = 0
             self.cpus.add(found[worker.CPU])
+            self.ready.append(time.monotonic())
         return []
 
     def _leave(self, current: Sequence[Seat], waiting: "deque[Job]") -> None:
