@@ -1,8 +1,9 @@
-"""`python -m bench score | tune | report | history | advise`: accuracy, thresholds, stored runs, what to run."""
+"""`python -m bench score | scale | tune | report | history | advise`: accuracy, its cost, thresholds, runs, advice."""
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from .report.page import check_folder, summary, write
 from .report.stored import older, read, refusing
 from .report.terminal import caption, notes
 from .run.options import add_options, chosen, parse
+from .run.progress import progress
 from .run.run import Run
+from .run.scale import measure, tables
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     advising = commands.add_parser("advise", help=f"which variant at which step (--variants, default: {VARIANTS})")
     advising.set_defaults(run=advice)
     add_advice_options(advising)
-    for added in (scoring, tuning, advising):
+    scaling = commands.add_parser("scale", help="what scoring a corpus costs by --jobs A,B, and what VoxConverse would")
+    scaling.set_defaults(run=scale)
+    for added in (scoring, tuning, scaling, advising):
         add_options(added.add_argument)
         added.set_defaults(accuracy="full")
     advising.set_defaults(accuracy="quick")
@@ -96,15 +101,15 @@ def _add_history(commands: Any) -> None:
     exporting.set_defaults(run=export)
 
 
-def _prepared(given: argparse.Namespace, timed: bool = False) -> Run:
+def _prepared(given: argparse.Namespace, timed: bool = False, told: Callable[..., None] = lambda *_: None) -> Run:
     names = [variant.name for variant in chosen(lambda name: getattr(given, name), "baseline")]
-    run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
+    run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), told)
     run.prepare(timed)
     return run
 
 
-def _run(given: argparse.Namespace) -> Run:
-    run = _prepared(given)
+def _run(given: argparse.Namespace, told: Callable[..., None] = lambda *_: None) -> Run:
+    run = _prepared(given, told=told)
     if not run.models.segmentation_trained:
         raise UserError(f"--segmentation {given.segmentation} has random weights: its DER means nothing, not measured")
     return run
@@ -112,8 +117,9 @@ def _run(given: argparse.Namespace) -> Run:
 
 def score(given: argparse.Namespace) -> None:
     """Print the accuracy tables."""
-    run = _run(given)
-    _ = run.scores.evidence
+    with progress() as told:
+        run = _run(given, told)
+        _ = run.scores.evidence
     findings = run.findings()
     tables: list[Any] = [accuracy_table(findings), file_table(findings)]
     parts = [*tables, *map(Text, [caption(findings), *notes(findings)])]
@@ -122,6 +128,17 @@ def score(given: argparse.Namespace) -> None:
         raise UserError(f"no DER was scored: {run.scores.unjudged or 'collar, overlap and UEM leave no speech'}")
     if findings.broken:
         raise UserError("; ".join(f"{name} {why}" for name, why in findings.broken.items()))
+
+
+def scale(given: argparse.Namespace) -> None:
+    """Print what scoring took each number of workers, and what it would take elsewhere; nothing is kept."""
+    jobs = given.jobs.split(",")
+    for given.jobs in jobs:
+        parse(lambda name: getattr(given, name))  # before the first of them
+    with progress() as told:
+        run = _run(given, told)
+        rows = measure(run, jobs)
+    print(tables(rows, list(run.models), [seconds or recording.duration for recording, seconds in run.scores.parts]))
 
 
 def best_thresholds(given: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from .history.git import outside_hooks
 from .history.storage import install
 from .run.options import add_options, chosen, parse
 from .run.output import COMPARED, LINES, prepare_report, show, write_live, write_report
-from .run.refusals import check_measurable, option_adder
+from .run.refusals import check_jobs, check_measurable, option_adder
 from .run.session import begin, end, usage_errors
 from .run.stash import RUN, UNRESOLVED, needs
 
@@ -72,6 +72,7 @@ def pytest_collection(session: pytest.Session) -> None:
     with usage_errors():
         _selected(session.config)
         parse(session.config.getoption)
+        check_jobs(session.config)
         prepare_report(session.config)
 
 

@@ -85,6 +85,11 @@ class Variant:
 variant = Variant
 
 
+def enter(entry: Variant) -> None:
+    """Register another process' entry, in place of any of that name."""
+    _registry[entry.name] = entry
+
+
 def names(model: Model = "embedding") -> list[str]:
     """All registered names of variants of that model, in order of registration."""
     return [name for name, v in _registry.items() if v.model == model]

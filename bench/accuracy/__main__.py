@@ -95,7 +95,7 @@ def hear(given: argparse.Namespace) -> dict[str, Any]:
     run = Run(parse(lambda name: getattr(given, name)), names, Path(".pytest_cache/d/diartbench"), lambda *_: None)
     run.prepare(timed=False)
     heard: dict[str, list[Accuracy]] = {name: [] for name in names}
-    with Progress(console=Console(stderr=True), transient=True) as bar, run.cores.untimed():
+    with Progress(console=Console(stderr=True), transient=True) as bar, run.scores.working():
         task = bar.add_task("hearing", total=given.perturbations)
         try:
             for perturbation in range(given.perturbations):

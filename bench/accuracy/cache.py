@@ -56,13 +56,18 @@ def code_digest() -> str:
     return digest(*(part for source in sources for part in (source.name, source.read_bytes())), versions)
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            found.update(piece)
+    return found.hexdigest()
+
+
 def recording_digest(recording: Recording) -> str:
     """SHA-256 of a recording's audio file, reference and UEM."""
-    audio = hashlib.sha256()
-    with recording.path.open("rb") as file:
-        while piece := file.read(PIECE):
-            audio.update(piece)
-    return digest(audio.hexdigest(), str(recording.reference), str(recording.uem))
+    return digest(file_digest(recording.path), str(recording.reference), str(recording.uem))
 
 
 def load(folder: Path, key: str) -> FileScore | None:

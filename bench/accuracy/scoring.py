@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache as cached
 from functools import partial
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Workers(Protocol):
     """Those who do jobs beside one another."""
 
-    def results(self, jobs: Iterable[Job], left: Callable[[], float]) -> Iterator[tuple[Job, Found | None]]:
+    def results(self, jobs: Sequence[Job], left: Callable[[], float]) -> Iterator[tuple[Job, Found | None]]:
         """What each found, as it comes; what `Hearing` says of one. Once no seconds are left, none is begun."""
         ...
 

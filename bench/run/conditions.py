@@ -7,6 +7,7 @@ from bench.latency import machine
 from bench.latency.quota import cpu_quota
 from bench.pipeline.oracle import OracleSegmentation
 from variants.exact.cached import CachedFront
+from variants.runtime.cpu import cpu_flags
 
 from .cores import Cores
 from .corpus import Corpus
@@ -27,7 +28,10 @@ def conditions(options: Options, cores: Cores, models: Models, corpus: Corpus, s
         "timed_on": [recording.name for recording, _ in corpus.timed],
         "scored_on": [recording.name for recording, _ in scores.parts],
         "settings": vars(options.pipeline),
-        "scoring": {"collar": options.scoring.collar, "skip_overlap": options.scoring.skip_overlap},
+        "scoring": {"collar": options.scoring.collar, "skip_overlap": options.scoring.skip_overlap}
+        | ({"any_cpu": True} if options.scoring.any_cpu else {}),
+        "jobs": options.scoring.jobs,
+        "other_cpus": sorted(scores.cpus - {" ".join(cpu_flags())}),
     }
 
 

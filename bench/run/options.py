@@ -1,6 +1,7 @@
 """The command line of `pytest bench`, and the settings made from it."""
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,12 @@ class ScoringOptions:
 
     skip_overlap: bool
     """Whether DER leaves out overlapped speech."""
+
+    jobs: str = "1"
+    """Processes that score beside one another, by their number or as the address of a cluster's scheduler."""
+
+    any_cpu: bool = False
+    """Whether a worker's CPU may have other instructions than this one's."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +189,13 @@ def add_options(add: Callable[..., Any]) -> None:
         help="seconds for scoring; what they leave undecided is not resolved, and goes on where the next run begins "
         f"(default: {ACCURACY_BUDGET:g})",
     )
+    add(
+        "--jobs",
+        default="1",
+        metavar="N|dask://HOST:PORT",
+        help="score in N processes, or on that Dask cluster (docs/scale.md); timing stays in one (default: 1)",
+    )
+    add("--any-cpu", action="store_true", help="let workers score whose CPU has other instructions; marks the run")
     add("--accuracy-strict", action="store_true", help="fail what is not resolved, too")
     add("--budget", type=float, default=60.0, metavar="S", help="seconds to measure each kind for (default: 60)")
     add("--profile", metavar="A,B", help="take two variants apart, operator by operator, once all is measured")
@@ -215,6 +229,9 @@ def parse(get: Callable[[str], Any]) -> Options:
             raise UserError(f"--{name.replace('_', '-')} {get(name):g}: must be a number from 0 to {LARGEST:.0f}")
     if not 1 <= get("processes") <= MOST:
         raise UserError(f"--processes {get('processes')}: must be a number from 1 to {MOST}")
+    jobs = get("jobs")
+    if not (jobs.isdecimal() and int(jobs) > 0) and not re.fullmatch(r"dask://.+:\d+", jobs):
+        raise UserError(f"--jobs {jobs}: a number of processes from 1 on, or dask://HOST:PORT")
     other = get("segmentation_variant")
     if other is not None:
         other = variants.get(other, "segmentation").name
@@ -235,7 +252,8 @@ def parse(get: Callable[[str], Any]) -> Options:
         CorpusOptions(get("corpus"), tuple(_names(get("files"))) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
         ScoringOptions(
-            get("accuracy") or "quick", *map(get, ("accuracy_budget", "accuracy_strict", "collar", "skip_overlap"))
+            get("accuracy") or "quick",
+            *map(get, ("accuracy_budget", "accuracy_strict", "collar", "skip_overlap", "jobs", "any_cpu")),
         ),
         TimingOptions(get("threads"), get("budget"), get("seed"), get("processes")),
         profiled,

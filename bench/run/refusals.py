@@ -68,6 +68,12 @@ def check_measurable(config: pytest.Config) -> None:
             check_writable(file, option)
 
 
+def check_jobs(config: pytest.Config) -> None:
+    """UserError where each process of pytest-xdist would start as many of its own."""
+    if config.getoption("jobs") != "1" and getattr(config.option, "numprocesses", None):
+        raise UserError("--jobs beside pytest-xdist's -n: each of its processes would start as many; use -n 0")
+
+
 def check_gate(config: pytest.Config) -> None:
     """UserError if there will be no rounds to judge."""
     session = _alone(config)

@@ -1,5 +1,6 @@
 """One benchmark session, put together: models, corpus, scores and timing, each made once, when first asked for."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,11 @@ PILOT_FROM = 30.0  # seconds of budget from which on a few are worth knowing wha
 class Run:
     """`selected` are the variants asked for; measured with them are those that their ratios need.
 
-    folder: where accuracy is cached. progress: told each task and the share of it that is done.
+    folder: where accuracy is cached. progress: told each task and the share of it that is done, and at what pace where
+    that is known.
     """
 
-    def __init__(
-        self, options: Options, selected: Iterable[str], folder: Path, progress: Callable[[str, float], None]
-    ) -> None:
+    def __init__(self, options: Options, selected: Iterable[str], folder: Path, progress: Callable[..., None]) -> None:
         self.options, self.folder = options, folder
         wanted = {"baseline", TWIN, *selected}
         wanted |= {v.parent for name in wanted if (v := variants.get(name)).parent is not None}
@@ -43,8 +43,7 @@ class Run:
         self.cores = Cores(options.timing.threads)
         self.models = models = Models(options.models, settings.duration, names)
         self.corpus = corpus = Corpus(options.corpus, settings, models, self.cores)
-        scored: Callable[[float], None] = lambda done: progress("accuracy", done)  # noqa: E731
-        self.scores = Scores(options.scoring, models, corpus, folder, scored)
+        self.scores = Scores(options.scoring, models, corpus, folder, functools.partial(progress, "accuracy"))
         self.timing = Timing(options.timing, models, corpus, progress)
         self.timing.measurers["cold-start"] = ColdStarts(models, corpus, options)
         self.live = LiveStreams(options.timing, models, corpus, progress)
@@ -59,6 +58,9 @@ class Run:
         with self.took.part("loading"):
             if timed:
                 self.cores.claim()
+            else:
+                with self.cores.untimed():
+                    pass  # and so one thread for what is built now
             _ = self.corpus.recordings
             self.models.load()
 
@@ -116,7 +118,7 @@ class Run:
             trained=self.models.trained,
             floors=self.timing.floors,
             skipped=self.models.skipped,
-            notes=conditions.notes(self.models, self.corpus),
+            notes=[*conditions.notes(self.models, self.corpus), *self.scores.notes],
             conditions=self.conditions(),
             compared=compared or {},
             broken=self.models.broken | self.scores.failed,

@@ -1,7 +1,8 @@
 """What of a run is scored, and how right each variant is there."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from variants import UserError
 from .corpus import Corpus
 from .models import Models
 from .options import QUICK_SECONDS, ScoringOptions
+from .pool import Pool
+from .shared import ANY_CPU, pool
 
 
 class Scores:
@@ -32,12 +35,13 @@ class Scores:
         models: Models,
         corpus: Corpus,
         folder: Path,
-        progress: Callable[[float], None],
+        progress: Callable[..., None],
     ) -> None:
         self.options, self.models, self.corpus = options, models, corpus
         self.folder, self.progress = folder, progress
         self.known: Mapping[str, Accuracy] = {}  # what was found so far
         self.found: Evidence | None = None
+        self.pool: Pool | None = None  # of the last work
 
     @property
     def wanted(self) -> bool:
@@ -76,7 +80,7 @@ class Scores:
     def accuracy(self) -> Mapping[str, Accuracy]:
         """Accuracy of every variant on the recordings as they are; empty where it is not measured."""
         if self.wanted and not self.known:
-            with self.corpus.cores.untimed():
+            with self.working():
                 known = self.scorer.accuracy(self.models, progress=self.progress)
             if not known["baseline"].files:
                 raise UserError("; ".join(self.corpus.problems))
@@ -91,13 +95,39 @@ class Scores:
         """
         if self.found is None and self.wanted:
             end = time.monotonic() + self.options.budget
-            _ = self.accuracy
-            with self.corpus.cores.untimed():
+            with self.working():
+                _ = self.accuracy
                 candidates = self.candidates
                 self.found = replicate(
                     self.scorer, candidates, self.voices, lambda: end - time.monotonic(), self.progress
                 )
         return self.found
+
+    @contextmanager
+    def working(self) -> Generator[None, None, None]:
+        """One thread here, and beside it whoever `--jobs` names; afterwards nobody, so that nothing disturbs timing."""
+        with self.corpus.cores.untimed():
+            if self.options.jobs == "1" or self.scorer.workers is not None:
+                yield
+                return
+            self.pool = self.scorer.workers = pool(self.options, self.models, self.scorer)
+            try:
+                yield
+            finally:
+                self.scorer.workers = None
+                self.pool.close()
+
+    @property
+    def cpus(self) -> set[str]:
+        """The instructions of the CPUs that scored for this one."""
+        return set() if self.pool is None else self.pool.cpus
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be known of who scored."""
+        refused = {} if self.pool is None else self.pool.refused
+        lines = [f"{name} is refused: {why}" for name, why in sorted(refused.items())]
+        return [ANY_CPU, *lines] if self.options.any_cpu else lines
 
     @property
     def candidates(self) -> dict[str, float]:
@@ -142,4 +172,4 @@ class Scores:
             skip_overlap=self.options.skip_overlap,
             others=self.models.others,
         )
-        return Scorer(self.models, task, self.folder)
+        return Scorer(self.models, task, self.folder, mark="any CPU" if self.options.any_cpu else "")

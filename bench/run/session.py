@@ -1,22 +1,18 @@
 """The run of a pytest session: made, with all that it needs loaded, before the first benchmark."""
 
 import contextlib
-import os
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.progress import Progress
 
 from bench.latency.kinds import known_kind
 from variants import UserError
 
 from .options import parse
+from .progress import progress
 from .refusals import benchmark_session, check_measurable
 from .stash import RUN, needs, variant_of
 
@@ -38,7 +34,9 @@ def begin(session: pytest.Session) -> None:
             check_measurable(config)
         from .run import Run
 
-        run = Run(parse(config.getoption), names, _cache(config), _progress(config))
+        shown = contextlib.ExitStack()
+        config.add_cleanup(shown.close)
+        run = Run(parse(config.getoption), names, _cache(config), shown.enter_context(progress()))
         if timed or not shared:  # another process may score
             run.prepare(timed)
             if config.getoption("accuracy") and run.scores.unjudged:
@@ -100,21 +98,3 @@ def _cache(config: pytest.Config) -> Path:
     temporary = tempfile.TemporaryDirectory(prefix="diartbench-")
     config.add_cleanup(temporary.cleanup)
     return Path(temporary.name)
-
-
-def _progress(config: pytest.Config) -> Callable[[str, float], None]:
-    """A progress bar on the terminal; nothing where there is none (CI logs, files)."""
-    if not sys.__stderr__ or not sys.__stderr__.isatty() or os.environ.get("CI"):
-        return lambda task, done: None
-    bar = Progress(console=Console(file=sys.__stderr__), transient=True)
-    tasks: dict[str, Any] = {}
-
-    def show(task: str, done: float) -> None:
-        if not tasks:
-            bar.start()
-            config.add_cleanup(bar.stop)
-        if task not in tasks:
-            tasks[task] = bar.add_task(task, total=1.0)
-        bar.update(tasks[task], completed=done)
-
-    return show

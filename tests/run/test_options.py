@@ -16,14 +16,15 @@ Make = Callable[..., Options]
 def test_each_option_goes_to_its_subject(options: Make) -> None:
     one = "--embedding e.ckpt --segmentation-variant segmentation-onnx --trust-checkpoint --corpus talks --files a,,b "
     other = "--accuracy full --accuracy-budget 9 --accuracy-strict --collar 0.5 --skip-overlap --threads 2 --budget 7 "
-    third = "--seed 3 --processes 5 --chunk 4 --step 1 --latency 2"
+    third = "--seed 3 --processes 5 --chunk 4 --step 1 --latency 2 --jobs dask://host:8786 --any-cpu"
     made = options(*(one + other + third).split())
     assert vars(made.models) == {
         "embedding": "e.ckpt", "segmentation": "bundled", "segmentation_variant": "segmentation-onnx", "trust": True
     }  # fmt: skip
     assert (made.corpus.folder, made.corpus.files) == (Path("talks"), ("a", "b"))
     assert vars(made.scoring) == {
-        "extent": "full", "budget": 9, "strict": True, "collar": 0.5, "skip_overlap": True
+        "extent": "full", "budget": 9, "strict": True, "collar": 0.5, "skip_overlap": True,
+        "jobs": "dask://host:8786", "any_cpu": True,
     }  # fmt: skip
     assert vars(made.timing) == {"threads": 2, "budget": 7, "seed": 3, "processes": 5}
     assert (made.pipeline.duration, made.pipeline.step, made.pipeline.latency) == (4, 1, 2)
@@ -61,6 +62,10 @@ def test_thresholds(options: Make, arguments: tuple[str, ...], expected: tuple[f
         ("--segmentation-variant distilled", "unknown variant 'distilled'; known are: segmentation"),
         ("--segmentation oracle --segmentation-variant segmentation-onnx", "an oracle is no model"),
         ("--step 0", "0 < step"),
+        *(
+            (f"--jobs={jobs}", f"^--jobs {jobs}: a number of processes from 1 on, or dask://HOST:PORT$")
+            for jobs in ("0", "-1", "two", "1.5", "dask://", "dask://host")
+        ),
     ],
 )
 def test_nonsense_is_refused(options: Make, arguments: str, message: str) -> None:

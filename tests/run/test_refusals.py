@@ -1,14 +1,19 @@
 """Options of pytest and its plugins under which nothing could be measured or kept: one line, before any loading."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import made
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
 
 from bench.accuracy.der import Accuracy, Components, FileScore
+from bench.run.refusals import check_jobs
+from variants import UserError
 
 XDIST = "benchmarks are not measured by several processes at once*-n 0*"
 NOWHERE = "file/in"  # no folder can be made in a file
@@ -70,6 +75,14 @@ def test_refused_before_anything_is_loaded(project: pytest.Pytester, args: tuple
 def test_refused_once_a_process_of_xdist_has_collected_benchmarks(project: pytest.Pytester) -> None:
     """In a process of its own: one that xdist runs in cannot hold a second session of it."""
     refused(project.runpytest_subprocess("--pyargs", "bench", "--variants", "distilled", "-n", "1"), XDIST)
+
+
+@pytest.mark.parametrize(("jobs", "processes", "fails"), [("2", 2, True), ("2", None, False), ("1", 2, False)])
+def test_processes_are_not_multiplied(jobs: str, processes: int | None, fails: bool) -> None:
+    """Not by a run: one that xdist runs in cannot hold a second session of it."""
+    config: Any = SimpleNamespace(getoption=lambda _: jobs, option=SimpleNamespace(numprocesses=processes))
+    with pytest.raises(UserError, match=r"^--jobs beside pytest-xdist") if fails else contextlib.nullcontext():
+        check_jobs(config)
 
 
 @pytest.mark.usefixtures("unloaded")
