@@ -31,6 +31,7 @@ from .selfcheck import (
     Blocks,
     Outcome,
     Row,
+    alarming,
     apart,
     as_json,
     contaminated,
@@ -39,6 +40,7 @@ from .selfcheck import (
     replays,
     table,
 )
+from .verdict import ALPHA
 
 UNLOADED, LOADED = "none", "a competing process"
 
@@ -111,9 +113,12 @@ def selfcheck(given: argparse.Namespace) -> None:
     minutes = (saved["seconds"] if given.source else time.monotonic() - begin) / 60
     print(f"Recorded and run live in {saved['seconds'] / 60:.1f} minutes, all in {minutes:.1f}.\n")
     print(table(rows))
-    for way, outcomes in saved.get("fresh", {}).items():
-        if (found := apart([Outcome(**outcome) for outcome in outcomes])) is not None:
+    for way, saved_outcomes in saved.get("fresh", {}).items():
+        outcomes = [Outcome(**outcome) for outcome in saved_outcomes]
+        if (found := apart(outcomes)) is not None:
             print(f"\nOf {way}, the ratio varies by {found:.2%} from run to run, beyond what varies within them.")
+        if alarming(outcomes):
+            print(f"They alarm more than the stated {ALPHA:.0%}: PAIRS in bench/gate/verdict.py has to be {ENOUGH}.")
 
 
 def keep(given: argparse.Namespace, saved: dict[str, Any]) -> None:

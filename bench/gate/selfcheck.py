@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from bench.statistics import ENOUGH, Ratio, sequential, share
 from bench.statistics.bootstrap import CONFIDENCE, student
@@ -137,6 +138,12 @@ def apart(outcomes: Sequence[Outcome]) -> float | None:
         return None
     within = np.mean(((ratios[:, 2] - ratios[:, 1]) / 2 / NORMAL) ** 2)
     return float(np.sqrt(max(0.0, np.var(ratios[:, 0], ddof=1) - within)))
+
+
+def alarming(outcomes: Sequence[Outcome]) -> bool:
+    """Whether unchanged code is certainly called regressed more often than `verdict.ALPHA` (exact interval, 95 %)."""
+    alarms = sum(outcome.verdict == REGRESSED for outcome in outcomes)
+    return bool(outcomes) and binomtest(alarms, len(outcomes)).proportion_ci(method="exact").low > ALPHA
 
 
 def of_pairs(outcomes: Sequence[Outcome], runs: int, seed: int = 0) -> list[Outcome]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from bench.gate.__main__ import main
 from bench.gate.fresh import fresh
 from bench.gate.messages import Block, Open
-from bench.gate.selfcheck import AGAINST, FRESH, Outcome, apart, of_pairs
+from bench.gate.selfcheck import AGAINST, FRESH, Outcome, alarming, apart, of_pairs
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
 
 
@@ -110,6 +111,21 @@ def test_what_varies_from_run_to_run_by_hand() -> None:
     assert apart([outcome(x) for x in (-0.04, 0.0, 0.04)]) == pytest.approx(math.sqrt(15e-4), rel=1e-3)
     assert apart([outcome(x) for x in (-0.001, 0.0, 0.001)]) == 0.0
     assert apart([outcome(0.0)]) is None and apart([Outcome(PASS, 1.0, None)] * 3) is None
+
+
+def test_what_alarms_more_than_stated_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def ran(alarms: int) -> list[Outcome]:
+        return [replace(outcome(0.03), verdict=REGRESSED)] * alarms + [outcome(0.0)] * (100 - alarms)
+
+    # exact lower ends of 3 and 4 of 100: 0.62 and 1.10 %
+    assert [alarming(ran(alarms)) for alarms in (0, 3, 4)] == [False, False, True] and not alarming([])
+    saved: dict[str, Any] = {"variant": "baseline", "kind": "pipeline", "seconds": 90.0, "recorded": {}, "live": [],
+                             "conditions": {"cpu": "X", "threads": "1"}}  # fmt: skip
+    for alarms in (3, 4):
+        saved["fresh"] = {AGAINST: [vars(one) for one in ran(alarms)]}
+        (tmp_path / "x.json").write_text(json.dumps(saved))
+        assert main(["selfcheck", "--from", str(tmp_path / "x.json"), "--replays", "2"]) == 0
+        assert ("PAIRS in bench/gate/verdict.py has to be 5" in capsys.readouterr().out) == (alarms == 4)
 
 
 def test_five_pairs_drawn_by_hand() -> None:
