@@ -102,7 +102,11 @@ def latest(runs: Iterable[tuple[Any, Mapping[str, Any]]], cpu: str) -> Stored:
         try:
             model = saved["diartbench"]["machine"]["cpu"]
             if model == cpu:
-                found = _read(str(name), saved)
+                run = _read(str(name), saved)
+                if all(kind == "cold-start" for kind, _ in run.benchmarks):
+                    others.append(f"{name} has cold starts alone")
+                else:
+                    found = run
             else:
                 others.append(f"{name} is of {model}")
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError):

@@ -30,6 +30,14 @@ STAGES = ("import", "load", "first chunk")
 START = "import sys; sys.path[0] = sys.argv[1]; from bench.run.first import main; main()"
 
 
+SECONDS = 6.0  # of a start, roughly, on a quiet machine
+
+
+def least(models: int) -> float:
+    """Seconds, roughly, that the starts of so many variants take at the least."""
+    return (1 + ENOUGH) * models * SECONDS
+
+
 class ColdError(Exception):
     """A process that did not get as far as its first labels: why."""
 

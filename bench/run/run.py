@@ -1,7 +1,7 @@
 """One benchmark session, put together: models, corpus, scores and timing, each made once, when first asked for."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
 
 from . import conditions, power
-from .cold import ColdStarts
+from .cold import ColdStarts, least
 from .cores import Cores
 from .corpus import Corpus
 from .durations import Took, expected, shown
@@ -64,14 +64,16 @@ class Run:
             _ = self.corpus.recordings
             self.models.load()
 
-    def outlook(self, kinds: int, budget: float) -> str:
-        """How long so many kinds will take, each of `budget` seconds, with all that comes before them."""
+    def outlook(self, kinds: Collection[str], budget: float) -> str:
+        """How long the kinds will take, each of `budget` seconds, with all that comes before them."""
         seconds = sum(part or recording.duration for recording, part in self.scores.parts)
         fresh = self.options.timing.processes if self.options.timing.processes > 1 else 0
-        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, kinds * budget, kinds * fresh))
+        steady = len([kind for kind in kinds if kind != "cold-start"])
+        measured = steady * budget + (len(kinds) - steady) * max(budget, least(len(self.models)))
+        about = shown(expected(len(self.models), seconds, self.options.scoring.budget, measured, steady * fresh))
         verdicts = f"up to {shown(self.options.scoring.budget)} of verdicts on {shown(seconds)} of audio, "
         scoring = verdicts if seconds else ""
-        rounds = f"{kinds} x {shown(budget)} of rounds" + (f", each in {fresh} processes" if fresh else "")
+        rounds = f"{len(kinds)} x {shown(budget)} of rounds" + (f", each in {fresh} processes" if fresh else "")
         return f"{len(self.models)} variants: memory, {scoring}{rounds}: about {about} on a quiet machine"
 
     def power(self, kinds: Iterable[KindName], folder: Path) -> list[str]:

@@ -48,9 +48,8 @@ def begin(session: pytest.Session) -> None:
     for live in dict.fromkeys(item.originalname for item in items if "live" in needs(item)):
         terminal.write_line(run.live.outlook(live, len(names), config.option.minutes))
     if kinds := dict.fromkeys(item.originalname for item in items if "recorded" in needs(item)):
-        outlook = run.outlook(
-            len(kinds), config.option.gate_budget if config.option.gate else run.options.timing.budget
-        )
+        budget = config.option.gate_budget if config.option.gate else run.options.timing.budget
+        outlook = run.outlook([known_kind(name) or name for name in kinds], budget)
         terminal.write_line(f"{outlook}{', or less once all is decided' if config.option.gate else ''}")
         if not config.option.gate:
             folder = Path(config.getoption("benchmark_storage", "").removeprefix("file://"))

@@ -90,6 +90,17 @@ def test_without_one_it_says_how_to_store_one(runs: Any) -> None:
     assert all(name in str(error.value) for name, _ in runs)
 
 
+def test_cold_starts_are_not_missed_and_a_run_of_them_alone_is_none() -> None:
+    plain, cold = saved(), saved()
+    cold["benchmarks"] = [{**benchmark, "group": "cold-start"} for benchmark in plain["benchmarks"]]
+    assert latest([("1", plain), ("2", cold)], "Xeon").name == "1"
+    with pytest.raises(UserError, match="2 has cold starts alone"):
+        latest([("2", cold)], "Xeon")
+    both = latest([("3", {**plain, "benchmarks": [*plain["benchmarks"], *cold["benchmarks"]]})], "Xeon")
+    measured = {("pipeline", "baseline"), ("pipeline", "distilled")}
+    assert len(both.benchmarks) == 4 and both.vanished(measured, ("model-only", "pipeline"), narrowed=False) == {}
+
+
 def test_equal_conditions_do_not_differ() -> None:
     assert run().differing(NOW) == [] and run().same_scoring(NOW)
 

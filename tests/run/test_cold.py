@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import made
 import numpy as np
 import pytest
 from made import CONDITIONS
@@ -142,10 +143,17 @@ def test_only_where_it_is_named(
     assert [line.split("::bench_")[1].split("[")[0] for line in lines] == collected
 
 
-def test_the_file_by_its_name_and_not_with_the_gate(made_project: pytest.Pytester) -> None:
+def test_the_file_by_its_name_and_not_with_the_gate(
+    made_project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = ("--pyargs", "bench.bench_cold_start", "--variants", "distilled", "--accuracy", "off")
     result = made_project.runpytest_inprocess(*arguments, "--co", "-q")
     result.stdout.fnmatch_lines(["*::bench_cold_start[[]distilled[]]"])
+    monkeypatch.setattr(ColdStarts, "measure", made.rounds)
+    measured = made_project.runpytest_inprocess(*arguments)
+    measured.assert_outcomes(passed=1)
+    outlook = "3 variants: memory, 1 x 60 s of rounds: about 2 min on a quiet machine"  # 5 + 3 + 18 starts of 6 s
+    measured.stdout.fnmatch_lines([outlook, "Latency, cold-start *"])
     refused = made_project.runpytest_inprocess(*arguments, "--gate")
     assert refused.ret == 4
     refused.stderr.fnmatch_lines(["*--gate does not judge cold-start*"])
