@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench.latency.kinds import KINDS
+from bench.latency.kinds import STEADY
 from bench.latency.profile import Profile, profile, watched_sessions
 
 from .corpus import Corpus
@@ -23,7 +23,7 @@ def profiles(
         models.load()
         timing = Timing(options.timing, models, corpus, progress)
         subjects = {
-            (kind, name): timing.subject(kind, name) for kind in KINDS if kind in kinds for name in options.profile
+            (kind, name): timing.subject(kind, name) for kind in STEADY if kind in kinds for name in options.profile
         }
         found = profile(subjects, streams, sessions)
     return {kind: {name: found[kind, name] for name in options.profile} for kind, _ in found}
