@@ -1,7 +1,7 @@
 """The last stored run that is comparable with one to come: how its control spread, and how long its rounds took."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,15 @@ class Control:
     seconds: Mapping[str, float]
 
 
-def last_controls(folder: Path, now: Mapping[str, Any], twin: str) -> dict[str, Control]:
+def last_controls(folder: Path, now: Mapping[str, Any], twin: str, kinds: Collection[str]) -> dict[str, Control]:
     """By kind, the control in the last run stored under `folder` that has one, under the conditions `now`.
 
-    Files that are no such run are passed over. twin: the control's name.
+    Files that are no such run are passed over. twin: the control's name. kinds: those looked for.
     """
     found: dict[str, Control] = {}
     for path in sorted(folder.rglob("*.json"), key=lambda path: path.name, reverse=True):
+        if set(kinds) <= found.keys():
+            break
         try:
             saved = json.loads(path.read_bytes())
             if foreign(saved) is None and not differing_conditions(saved, now):

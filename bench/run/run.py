@@ -79,8 +79,9 @@ class Run:
     def power(self, kinds: Iterable[KindName], folder: Path) -> list[str]:
         """What differences each kind will show, from the last comparable run stored in `folder`, else from a pilot."""
         timing, lines = self.options.timing, []
-        stored = last_controls(folder, self.conditions(), TWIN)
-        for kind in (kind for kind in kinds if kind in STEADY):
+        kinds = [kind for kind in kinds if kind in STEADY]
+        stored = last_controls(folder, self.conditions(), TWIN, kinds)
+        for kind in kinds:
             control = stored.get(kind)
             if control is None and timing.budget >= PILOT_FROM:
                 with self.took.part("pilot"):

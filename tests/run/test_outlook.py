@@ -16,6 +16,7 @@ from bench.run.power import outlook
 from bench.run.run import Run
 from bench.statistics import Ratio
 
+KINDS = ["model-only", "pipeline"]
 NAMES = ["baseline", TWIN, "distilled"]
 SECONDS = {"baseline": 0.1, TWIN: 0.1, "distilled": 0.05}  # 0.25 s, of a block's four items three are timed: 1/3 s
 
@@ -74,12 +75,13 @@ def test_the_last_comparable_control_of_each_kind(tmp_path: Path) -> None:
     stored(tmp_path / "n", "0004_d", 0.99, threads=2)
     (tmp_path / "0005_e.json").write_text("[1")
     (tmp_path / "0006_f.json").write_text('{"benchmarks": 3}')
-    found = last_controls(tmp_path, CONDITIONS, TWIN)
+    found = last_controls(tmp_path, CONDITIONS, TWIN, KINDS)
     assert found == {
         "pipeline": Control("0003_c", Ratio(1.0, 0.98, 1.02, 90), SECONDS),
         "model-only": Control("0001_a", Ratio(1.0, 0.95, 1.02, 90), SECONDS),
     }
-    assert last_controls(tmp_path / "nowhere", CONDITIONS, TWIN) == {}
+    assert last_controls(tmp_path, CONDITIONS, TWIN, ["pipeline"]).keys() == {"pipeline"}  # no further than needed
+    assert last_controls(tmp_path / "nowhere", CONDITIONS, TWIN, KINDS) == {}
 
 
 def test_a_pilot_stands_in_where_nothing_is_stored(
