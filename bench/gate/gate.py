@@ -26,6 +26,7 @@ from variants.errors import UserError
 from . import verdict as rules
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
+from .counts import THREADS, counts_of, grown, memory_spread
 from .creep import judge_trend
 from .environment import changed, interpreter
 from .messages import Block, Open
@@ -240,6 +241,20 @@ class Gate:
                 if (then := run.der.get(name)) is not None:
                     words = f"over its own in the {which} run, tolerance {tolerance:g}"
                     self._accurate(name, evidence.since(name, then, tolerance), words)
+
+    def judge_counts(self, now: Mapping[str, Mapping[str, Any]]) -> None:
+        """Fail variants of which a count rose. now: what each variant of this run stores of itself (`Run.counted`)."""
+        found = {name: counts_of(info) for name, info in now.items()}
+        conditions = self.run.conditions()
+        for which, run in (("last stored", self.stored), ("pinned", self.pinned)):
+            if run is None or run.differing(conditions):
+                continue
+            spread = memory_spread(found, run.counts)
+            same_cores = run.saved["diartbench"]["machine"].get("cores") == conditions["machine"].get("cores")
+            for name in dict.fromkeys(["baseline", *(name for _, name in self.benchmarks if name != TWIN)]):
+                then = {count: n for count, n in run.counts.get(name, {}).items() if same_cores or count != THREADS}
+                for why in grown(found.get(name, {}), then, self.limits[name], spread):
+                    self.failures.append(Failure("count", name, f"{why}, in the {which} run"))
 
     def _accurate(self, name: str, judged: Accurate | None, words: str) -> None:
         if judged is not None and judged.verdict != "within tolerance":
