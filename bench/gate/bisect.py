@@ -71,8 +71,9 @@ class Bisection:
             self._trees[GOOD] = f"--good {good}", tree
             found, ratio = self._test(last, rules.verdict, self.threshold)
             if found != REGRESSED or ratio is None:
-                slower = "cannot be told to be" if found == INCONCLUSIVE else "is not"
-                raise UserError(f"--bad {bad}: {self.name} {slower} slower than in {good}: there is nothing to bisect")
+                slower = f"{self.name} is not slower than in {good}: there is nothing to bisect"
+                unclear = f"whether {self.name} is slower than in {good} cannot be told: see above"
+                raise UserError(f"--bad {bad}: {unclear if found == INCONCLUSIVE else slower}")
             line = (ratio.estimate - 1) / 2
             self.say(f"dividing line: {100 * line:+.1f} %; {len(commits)} commits, about {steps(len(commits))} steps")
             left = first_bad(commits, lambda commit: self._test(commit, beside, line)[0])

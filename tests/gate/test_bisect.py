@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from bench.gate.against import Worker
 from bench.gate.bisect import Bisection, beside
 from bench.gate.messages import Open
 from bench.gate.search import first_bad, steps
+from bench.gate.session import measure
 from bench.gate.verdict import INCONCLUSIVE, PASS, REGRESSED
 from bench.statistics import Ratio
 from variants.errors import UserError
@@ -124,10 +126,17 @@ def test_an_inconclusive_step_is_measured_on(history: Make, monkeypatch: pytest.
         seen.append(ratio.rounds)
         return beside(ratio, line) if ratio.rounds > 3 * 8 else INCONCLUSIVE
 
+    def measured(*arguments: Any, judged: int, **named: Any) -> Any:
+        shares.append(judged)
+        return measure(*arguments, judged=judged, **named)
+
+    shares: list[int] = []
     monkeypatch.setattr(bisect_module, "beside", late)
+    monkeypatch.setattr(bisect_module, "measure", measured)
     made = bisection(history(1.0, 1.0, 1.1), lines := [])
     assert git(made.checkout, "describe", "--tags", made.run("0", "2")) == "2"
     assert seen == [24, 27] and made.spent == 3 and lines[2].endswith("good")
+    assert shares == [4] * 3  # two measurements of BAD and of one commit between share the error
 
 
 def test_each_step_takes_as_many_pairs_of_processes_as_asked_for(
@@ -157,7 +166,7 @@ def test_each_step_takes_as_many_pairs_of_processes_as_asked_for(
         ((1.0, 1.1), "gone", "1", "^--good gone: no such revision in "),
         ((1.0, 1.1), "0", "gone", "^--bad gone: no such revision in "),
         (("SECONDS = 1\ndef names(): return ['baseline']", 1.1), "0", "1", "^--good 0: sleeper: it does not know that"),
-        ((1.0, "raise ImportError('x')"), "0", "1", "^--bad 1: sleeper cannot be told to be slower than in 0"),
+        ((1.0, "raise ImportError('x')"), "0", "1", "whether sleeper is slower than in 0 cannot be told"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_bisected_is_one_line(
