@@ -13,10 +13,23 @@ from bench.history.git import OF_A_HOOK
 from variants.errors import UserError
 
 from . import messages
-from .messages import VERSION, Block, Hello, Measure, Open, Opened, ProtocolError, Raised, Refused, Request
+from .messages import (
+    VERSION,
+    Block,
+    Count,
+    Counted,
+    Hello,
+    Measure,
+    Open,
+    Opened,
+    ProtocolError,
+    Raised,
+    Refused,
+    Request,
+)
 from .worker import BlockError
 
-A = TypeVar("A", Hello, Opened, Block)
+A = TypeVar("A", Hello, Opened, Block, Counted)
 CONSTRAINTS = "constraints.txt"
 SIDE = "bench/run/side.py"  # all that the worker needs of a tree
 GATE = Path(__file__).parent
@@ -125,6 +138,10 @@ class Worker:
     def block(self, kind: str, name: str, number: int) -> Block:
         """One block of one variant, measured there. Raises BlockError if the variant raises."""
         return self._ask(Measure(kind, name, number), Block)
+
+    def counts(self, name: str) -> dict[str, float]:
+        """What that tree counts of a variant. Raises BlockError if it counts nothing, or cannot."""
+        return self._ask(Count(name), Counted).counts
 
     def _ask(self, request: Request, wanted: type[A]) -> A:
         assert self._process.stdin is not None

@@ -14,10 +14,9 @@ else:
 
 import variants
 from bench.history.compare import differing_conditions, stored_ratios
+from bench.history.counts import counts_of
 from bench.statistics import Ratio
 from variants.errors import UserError
-
-from .counts import counts_of
 
 DEFAULT = 5.0  # percent
 HOW = "store one with `pytest bench --benchmark-save=NAME` on this machine"

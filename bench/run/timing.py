@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import variants
 from bench.history.controls import Control
-from bench.latency.floor import Floor, operations, peak
+from bench.latency.floor import Floor, Operations, operations, peak
 from bench.latency.interleave import Interrupted, Measurement, interleave
 from bench.latency.kinds import KindName
 from bench.latency.results import TWIN, Kind, summarize
@@ -113,18 +113,27 @@ class Timing:
         """Find the peak memory of each variant, and what it calls and starts."""
         for i, name in enumerate(self.models):
             self.progress("memory", i / len(self.models))
-            found = footprint_of(name, self.models, self.corpus.settings)
-            self.memory[name], self.counts[name] = found.memory, found.counts
+            self.take_footprint(name)
+
+    def take_footprint(self, name: str) -> None:
+        """Find the peak memory of one variant, and what it calls and starts."""
+        found = footprint_of(name, self.models, self.corpus.settings)
+        self.memory[name], self.counts[name] = found.memory, found.counts
 
     def find_floors(self) -> None:
         """Find the arithmetic floor of each variant's embedding call on a chunk that follows another."""
-        speed, (_, (first, second, *_)) = peak(), self.corpus.streams[0]
+        speed = peak()
         for name in self.kinds["model-only"].latencies:
-            subject = self.subject("model-only", name)
-            subject(first)
-            count = operations(self.models[name], functools.partial(subject, second))
+            count = self.executed(name)
             if count is not None:
                 self.floors[name] = Floor(count, speed)
+
+    def executed(self, name: str) -> Operations | None:
+        """The operations of a variant's embedding call on a chunk that follows another, where they are known."""
+        _, (first, second, *_) = self.corpus.streams[0]
+        subject = self.subject("model-only", name)
+        subject(first)
+        return operations(self.models[name], functools.partial(subject, second))
 
 
 class Interleaved:

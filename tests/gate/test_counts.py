@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from made import CONDITIONS, Made
 
-from bench.gate.counts import counts_of, grown, memory_spread
+from bench.gate.counts import grown, memory_spread
+from bench.history.counts import counts_of
 from bench.history.pins import Pins
 from bench.history.runs import read_runs
 
