@@ -1,4 +1,4 @@
-"""`python -m bench score | scale | tune | report | history | advise`: accuracy, its cost, thresholds, runs, advice."""
+"""`python -m bench score | scale | tune | report | history | advise | bisect`: accuracy, runs, advice, blame."""
 
 import argparse
 import json
@@ -16,6 +16,9 @@ from variants.files import utf8_output, write_atomically
 
 from .accuracy.tune import recorded_objective, tune
 from .advise.command import VARIANTS, add_advice_options, advise
+from .gate.against import GATE, checkout_of
+from .gate.bisect import Bisection
+from .gate.stored import DEFAULT, thresholds
 from .history.pins import Pins
 from .history.runs import find, latest, read_runs, superfluous
 from .history.storage import locked
@@ -61,6 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     reporting.add_argument("--out", type=Path, metavar="DIR", help="write the page there (default: print the summary)")
     _add_history(commands)
+    bisecting = commands.add_parser(
+        "bisect", help="the first commit at which a variant became slower (--variants NAME)"
+    )
+    bisecting.set_defaults(run=bisect)
+    bisecting.add_argument("--good", required=True, metavar="REV", help="a revision where it is still fast")
+    bisecting.add_argument("--bad", required=True, metavar="REV", help="a later one where it is slow")
+    bisecting.add_argument("--kind", choices=KINDS, default="pipeline", help="of benchmark (default: pipeline)")
+    add_options(bisecting.add_argument)
     given = parser.parse_args(arguments)
     return command("bench", lambda: given.run(given))
 
@@ -181,6 +192,21 @@ def show_history(given: argparse.Namespace) -> None:
     print(as_text([*tables, *map(Text, skipped)], terminal_width(sys.stdout.isatty())), end="")
     if not runs:
         raise UserError(f"{given.storage}: no stored run; `pytest bench --benchmark-save=NAME` stores one")
+
+
+def bisect(given: argparse.Namespace) -> None:
+    """Name the first bad commit; a UserError where it cannot be told. `--budget` is that of each step."""
+    names = [name for name in map(str.strip, (given.variants or "").split(",")) if name]
+    if len(names) != 1 or names == ["all"]:
+        raise UserError("bisect: name one variant by --variants")
+    parse(lambda name: getattr(given, name))
+    parser = argparse.ArgumentParser()
+    add_options(parser.add_argument)
+    values = {name: getattr(given, name) for name in vars(parser.parse_args([]))}
+    options = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    checkout = checkout_of(GATE)
+    threshold = thresholds(checkout / "pyproject.toml").get(names[0], DEFAULT / 100)
+    Bisection(checkout, given.kind, names[0], options, given.budget, threshold).run(given.good, given.bad)
 
 
 def pin(given: argparse.Namespace) -> None:

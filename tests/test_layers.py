@@ -35,7 +35,7 @@ VARIANTS = (
 )
 MEASURING = {f"bench.latency.{name}" for name in ("interleave", "memory", "quiet", "replay", "subjects")}
 MAY_MEASURE = {
-    f"bench.gate.{name}" for name in ("__main__", "fresh", "gate", "processes", "record", "worker")
+    f"bench.gate.{name}" for name in ("__main__", "bisect", "fresh", "gate", "processes", "record", "worker")
 }  # a gated run's own blocks
 
 

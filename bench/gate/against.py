@@ -13,10 +13,23 @@ from bench.history.git import OF_A_HOOK
 from variants.errors import UserError
 
 from . import messages
-from .messages import VERSION, Block, Hello, Measure, Open, Opened, ProtocolError, Raised, Refused, Request
+from .messages import (
+    VERSION,
+    Block,
+    Count,
+    Counted,
+    Hello,
+    Measure,
+    Open,
+    Opened,
+    ProtocolError,
+    Raised,
+    Refused,
+    Request,
+)
 from .worker import BlockError
 
-A = TypeVar("A", Hello, Opened, Block)
+A = TypeVar("A", Hello, Opened, Block, Counted)
 CONSTRAINTS = "constraints.txt"
 SIDE = "bench/run/side.py"  # all that the worker needs of a tree
 GATE = Path(__file__).parent
@@ -36,7 +49,7 @@ main()
 def checkout_of(path: Path) -> Path:
     """The git checkout that holds `path`; UserError if there is none."""
     try:
-        return Path(_git(path, "rev-parse", "--show-toplevel"))
+        return Path(git(path, "rev-parse", "--show-toplevel"))
     except UserError:
         raise UserError(f"--against: {path} is in no git checkout; clone the repository to compare revisions") from None
 
@@ -47,17 +60,17 @@ def commit_of(checkout: Path, revision: str, environment: bool = False) -> str:
     Raises UserError if it is unknown, too old to be measured, or pins other packages than those that it would have.
     """
     try:
-        commit = _git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        commit = git(checkout, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except UserError:
         raise UserError(f"--against {revision}: no such revision in {checkout} (in CI, fetch it first)") from None
     try:
-        _git(checkout, "cat-file", "-e", f"{commit}:{SIDE}")
+        git(checkout, "cat-file", "-e", f"{commit}:{SIDE}")
     except UserError:
         raise UserError(f"--against {revision}: too old to be compared with: it has no {SIDE}") from None
     if environment:
         return commit
     try:
-        theirs = _git(checkout, "show", f"{commit}:{CONSTRAINTS}")
+        theirs = git(checkout, "show", f"{commit}:{CONSTRAINTS}")
     except UserError:
         raise UserError(f"--against {revision}: it has no {CONSTRAINTS}, so nobody knows its packages") from None
     mine = checkout / CONSTRAINTS
@@ -75,14 +88,14 @@ def worktree(checkout: Path, revision: str, environment: bool = False) -> Genera
     commit = commit_of(checkout, revision, environment)
     with tempfile.TemporaryDirectory(prefix="diartbench-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
-        _git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
+        git(checkout, "worktree", "add", "--detach", "--quiet", str(tree), commit)
         try:
             yield tree
         finally:
-            _git(checkout, "worktree", "remove", "--force", str(tree))
+            git(checkout, "worktree", "remove", "--force", str(tree))
 
 
-def _git(where: Path, *arguments: str) -> str:
+def git(where: Path, *arguments: str) -> str:
     """Output of a git command, without surrounding space; UserError with its last line if it fails."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
     try:
@@ -125,6 +138,10 @@ class Worker:
     def block(self, kind: str, name: str, number: int) -> Block:
         """One block of one variant, measured there. Raises BlockError if the variant raises."""
         return self._ask(Measure(kind, name, number), Block)
+
+    def counts(self, name: str) -> dict[str, float]:
+        """What that tree counts of a variant. Raises BlockError if it counts nothing, or cannot."""
+        return self._ask(Count(name), Counted).counts
 
     def _ask(self, request: Request, wanted: type[A]) -> A:
         assert self._process.stdin is not None

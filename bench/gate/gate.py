@@ -12,6 +12,7 @@ import bench
 import variants
 from bench.accuracy.evidence import Evidence
 from bench.accuracy.verdict import Judgement as Accurate
+from bench.history.counts import THREADS, counts_of
 from bench.history.runs import StoredRun
 from bench.latency.interleave import BLOCK, LEAD, Interrupted, Measurement, Rounds
 from bench.latency.kinds import STEADY, KindName
@@ -26,13 +27,14 @@ from variants.errors import UserError
 from . import verdict as rules
 from .against import Worker, checkout_of, worktree
 from .contamination import TOO_MANY
+from .counts import grown, memory_spread
 from .creep import judge_trend
 from .environment import changed, interpreter
 from .messages import Block, Open
 from .session import NOW, PINNED, STORED, TREND, Comparison, Judgement, Key, Recording, Stopped, measure
 from .stored import Stored
 from .verdict import ALPHA, INCONCLUSIVE, REGRESSED, spread
-from .worker import Timed
+from .worker import BlockError, Timed
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,19 @@ class Gate:
             if not self.narrowed:
                 lost = [name for name in theirs.registered if name not in variants.names()]
                 self.failures += [Failure(kind, name, f"{other} has it: renamed or removed since") for name in lost]
+        self._count(other, [name for name in names if name in mine.names and name in theirs.names])
+
+    def _count(self, other: str, names: Sequence[str]) -> None:
+        """Fail variants of which a count is higher now than in the other code; a note where that counts nothing."""
+        try:
+            now, then = ({name: self._sides[side].counts(name) for name in names} for side in (NOW, other))
+        except BlockError as error:
+            self.notes.append(f"{other}: only its time was held against, not counts ({error})")
+            return
+        spread = memory_spread(now, then)
+        for name in (name for name in names if name != TWIN):
+            for why in grown(now[name], then[name], self.limits[name], spread):
+                self.failures.append(Failure("count", name, f"{why}, in {other}"))
 
     def _start(self) -> None:
         """A process for either side, in place of any that there was."""
@@ -240,6 +255,20 @@ class Gate:
                 if (then := run.der.get(name)) is not None:
                     words = f"over its own in the {which} run, tolerance {tolerance:g}"
                     self._accurate(name, evidence.since(name, then, tolerance), words)
+
+    def judge_counts(self, now: Mapping[str, Mapping[str, Any]]) -> None:
+        """Fail variants of which a count rose. now: what each variant of this run stores of itself (`Run.counted`)."""
+        found = {name: counts_of(info) for name, info in now.items()}
+        conditions = self.run.conditions()
+        for which, run in (("last stored", self.stored), ("pinned", self.pinned)):
+            if run is None or run.differing(conditions):
+                continue
+            spread = memory_spread(found, run.counts)
+            same_cores = run.saved["diartbench"]["machine"].get("cores") == conditions["machine"].get("cores")
+            for name in dict.fromkeys(["baseline", *(name for _, name in self.benchmarks if name != TWIN)]):
+                then = {count: n for count, n in run.counts.get(name, {}).items() if same_cores or count != THREADS}
+                for why in grown(found.get(name, {}), then, self.limits[name], spread):
+                    self.failures.append(Failure("count", name, f"{why}, in the {which} run"))
 
     def _accurate(self, name: str, judged: Accurate | None, words: str) -> None:
         if judged is not None and judged.verdict != "within tolerance":

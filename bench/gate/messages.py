@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 from .contamination import Usage
 
-VERSION = 2
+VERSION = 3
 Value = str | int | float | bool | None  # of an option
 
 
@@ -68,6 +68,20 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Count:
+    """Count what does not jitter of a variant."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The counts of a variant by name, none of those that the tree does not know."""
+
+    counts: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Raised:
     """The subject raised an error."""
 
@@ -81,8 +95,8 @@ class Malformed:
     why: str
 
 
-Request = Open | Measure
-Answer = Hello | Opened | Refused | Block | Raised | Malformed
+Request = Open | Measure | Count
+Answer = Hello | Opened | Refused | Block | Counted | Raised | Malformed
 
 
 class ProtocolError(ValueError):

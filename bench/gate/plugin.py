@@ -160,6 +160,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
             from .verdict import EXIT, REGRESSED
 
             gate.judge_accuracy(gate.run.scores.found, gate.run.models.trained, gate.run.scores.failed.items())
+            gate.judge_counts({name: gate.run.counted(name) for name in gate.run.models})
             if gate.verdict == REGRESSED or exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = EXIT.get(gate.verdict, exitstatus)
     yield

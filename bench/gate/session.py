@@ -128,6 +128,8 @@ def measure(
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
     clock: Callable[[], float] = time.perf_counter,
+    decide: Callable[[Ratio, float, bool], str] = rules.verdict,
+    recording: Recording | None = None,
 ) -> tuple[Recording, list[Judgement]]:
     """Measure what `comparisons` (and at first `also`) need by `block(subject, number)`, until all are decided.
 
@@ -135,16 +137,19 @@ def measure(
     each doubling, and when `budget` seconds are over; `judged` comparisons of the whole run share the error.
     pairs: of processes by which to judge at the least. With several, `restart` begins the next one after every
     `rules.FIRST` blocks, and the first look comes when so many have had theirs, whatever the budget.
-    A comparison that is decided keeps its verdict, and what it alone needed is measured no longer.
+    A comparison that is decided keeps its verdict, and what it alone needed is measured no longer. decide: the verdict
+    on a ratio, by a threshold, and whether it may count small changes. recording: of an earlier call, to go on with.
     Raises Stopped on Ctrl-C.
     """
     order = random.Random(seed)
     open_ = list(comparisons)
     alive = sorted(set(also).union(*(c.keys for c in comparisons)))
-    recording = Recording({key: {} for key in alive})
+    recording = Recording({}) if recording is None else recording
+    for key in alive:
+        recording.blocks.setdefault(key, {})
     done: dict[Comparison, Judgement] = {}
     first = rules.FIRST * pairs
-    begin, spent, next_look = clock(), 0.0, first
+    begin, spent, next_look = clock(), 0.0, max(first, 2 * recording.count)
     while alive:
         if pairs > 1:
             recording.pairs[recording.count], fresh = divmod(recording.count, rules.FIRST)
@@ -176,17 +181,25 @@ def measure(
             part = rules.spent(elapsed / budget if budget and not over else 1.0) - spent
             level, spent, next_look = sequential.confidence(part, judged), spent + part, 2 * recording.count
             settled = over or elapsed >= rules.SETTLED * budget
-            judgements = [judge(recording, comparison, level, settled) for comparison in open_]
+            judgements = [judge(recording, comparison, level, settled, decide) for comparison in open_]
             done.update((j.comparison, j) for j in judgements if over or j.verdict != INCONCLUSIVE or j.why)
             open_ = [c for c in open_ if c not in done]
             needed = set().union(*(c.keys for c in open_)) if open_ else set()
             alive = [] if over else [key for key in alive if key in needed]
     for comparison in open_:  # its subjects all failed before the first look
-        done[comparison] = judge(recording, comparison, sequential.confidence(rules.ALPHA - spent, judged))
+        done[comparison] = judge(
+            recording, comparison, sequential.confidence(rules.ALPHA - spent, judged), decide=decide
+        )
     return recording, [done[comparison] for comparison in comparisons]
 
 
-def judge(recording: Recording, comparison: Comparison, level: float, settled: bool = True) -> Judgement:
+def judge(
+    recording: Recording,
+    comparison: Comparison,
+    level: float,
+    settled: bool = True,
+    decide: Callable[[Ratio, float, bool], str] = rules.verdict,
+) -> Judgement:
     """One comparison by intervals at confidence `level`. `why` tells what more measuring would not mend."""
     failed = [f"{key.name} failed: {recording.failures[key]}" for key in comparison.keys if key in recording.failures]
     if failed:
@@ -199,7 +212,7 @@ def judge(recording: Recording, comparison: Comparison, level: float, settled: b
         ratio = rules.change(ratio, stored, level, systematic)
     if ratio is None or not recording.usable:
         return Judgement(comparison, ratio, INCONCLUSIVE)
-    found = rules.verdict(ratio, comparison.threshold, settled)
+    found = decide(ratio, comparison.threshold, settled)
     if found == INCONCLUSIVE and stored is not None and rules.stored_reach(stored, level) > comparison.threshold:
         return Judgement(comparison, ratio, found, "the stored ratio is too imprecise: store one of a longer --budget")
     return Judgement(comparison, ratio, found)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ else:
 
 import variants
 from bench.history.compare import differing_conditions, stored_ratios
+from bench.history.counts import counts_of
 from bench.statistics import Ratio
 from variants.errors import UserError
 
@@ -44,13 +45,14 @@ def thresholds(pyproject: Path) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Stored:
-    """A stored run: its name, ratios to its baseline by (kind, variant), DER by perturbation, and its conditions."""
+    """A stored run: name, ratios to its baseline by (kind, variant), DER by perturbation, conditions, counts."""
 
     name: str
     ratios: dict[tuple[str, str], Ratio]
     benchmarks: list[tuple[str, str]]
     der: dict[str, list[float]]
     saved: Mapping[str, Any]
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of each variant, see `counts`
 
     def differing(self, now: Mapping[str, Any]) -> list[str]:
         """Conditions that make it incomparable: threads, CPU flags, models, settings and audio."""
@@ -133,4 +135,7 @@ def _read(name: str, saved: Mapping[str, Any]) -> Stored:
         for _, info in infos
         if info.get("der") is not None
     }
-    return Stored(name, ratios, [(kind, str(info["variant"])) for kind, info in infos], der, saved)
+    counts: dict[str, dict[str, float]] = {}
+    for _, info in infos:
+        counts.setdefault(str(info["variant"]), {}).update(counts_of(info))
+    return Stored(name, ratios, [(kind, str(info["variant"])) for kind, info in infos], der, saved, counts)

@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING
 
 from . import contamination, messages
 from .contamination import Usage
-from .messages import Answer, Block, Hello, Malformed, Measure, Open, Opened, ProtocolError, Raised, Refused
+from .messages import (
+    Answer,
+    Block,
+    Count,
+    Counted,
+    Hello,
+    Malformed,
+    Measure,
+    Open,
+    Opened,
+    ProtocolError,
+    Raised,
+    Refused,
+)
 
 if TYPE_CHECKING:
     from bench.latency.interleave import Subject
@@ -96,7 +109,9 @@ class Service:
         """What to say to a line, whatever it holds."""
         try:
             asked = messages.request(text)
-            return self._open(asked) if isinstance(asked, Open) else self._measure(asked)
+            if isinstance(asked, Open):
+                return self._open(asked)
+            return self._measure(asked) if isinstance(asked, Measure) else self._count(asked)
         except ProtocolError as error:
             return Malformed(str(error))
 
@@ -122,6 +137,17 @@ class Service:
             return Raised(str(error))
         self.timed.side.quiet()  # what it leaves behind must not disturb the other process
         return block
+
+    def _count(self, asked: Count) -> Answer:
+        if self.timed is None:
+            raise ProtocolError("Count: no tree is open")
+        counts = getattr(self.timed.side, "counts", None)  # trees have it since version 3
+        if counts is None:
+            return Raised("that revision counts nothing")
+        try:
+            return Counted({name: float(value) for name, value in counts(asked.name).items()})
+        except Exception as error:  # whatever a variant raises
+            return Raised(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def load(asked: Open) -> "Side":

@@ -1,4 +1,4 @@
-"""Peak memory of a model: VmHWM of a process that runs it, less that of one that does not."""
+"""What a model takes in a process of its own: the peak of its memory, and what it starts."""
 
 import ctypes
 import gc
@@ -6,30 +6,52 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 PATIENCE = 120.0  # seconds after which a child that hangs is given up
+MMAP_THRESHOLD, KIB = -3, 1024  # of mallopt (malloc.h)
+
+Run = Callable[[], Any]
+Count = Callable[[], Mapping[str, int]]
 
 
-def peak_memory(make: Callable[[], Callable[[], Any]]) -> float | None:
-    """MiB that running a model adds at its peak; None where the system cannot tell (no /proc).
+@dataclass(frozen=True)
+class Footprint:
+    """MiB at the peak, None where the system cannot tell; counts by name, empty where they could not be had."""
 
-    make: builds the model and returns a call that runs it once. A forked child, which shares nothing that it
-    writes, builds it, gives freed memory back, resets its high-water mark, runs it thrice and reads the mark; a
-    second child does the same without a model.
+    memory: float | None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def footprint(make: Callable[[], tuple[Run, Count]]) -> Footprint:
+    """The memory that running a model adds at its peak, and what `make` counts of it; nothing without /proc.
+
+    make: builds the model and returns a call that runs it once, and one that counts afterwards. A forked child, which
+    shares nothing that it writes, builds it, runs it once, gives freed memory back, resets its high-water mark, runs it
+    thrice and reads the mark; a second child does the same without a model. Pages of files, which processes share and
+    which are there or not by what ran before, are left out, and large blocks are returned at once, whatever holes the
+    parent's heap has: so that equal models take about equally much from run to run.
     """
     if not Path("/proc/self/clear_refs").exists():
-        return None
-    with_model, without = _in_child(make), _in_child(lambda: lambda: None)
-    return None if with_model is None or without is None else max(0.0, with_model - without)
+        return Footprint(None)
+    with_model, without = _in_child(make), _in_child(lambda: (lambda: None, dict))
+    if with_model is None or without is None:
+        return Footprint(None)
+    return Footprint(max(0.0, with_model.memory - without.memory), with_model.counts)  # type: ignore[operator]
 
 
-def _in_child(make: Callable[[], Callable[[], Any]]) -> float | None:
-    """VmHWM in MiB of a forked child that makes and runs; None if it fails."""
+def peak_memory(make: Callable[[], Run]) -> float | None:
+    """The memory alone, see `footprint`."""
+    return footprint(lambda: (make(), dict)).memory
+
+
+def _in_child(make: Callable[[], tuple[Run, Count]]) -> Footprint | None:
+    """What a forked child that makes and runs takes in all; None if it fails."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:  # nothing may escape into the parent's test session
@@ -38,15 +60,21 @@ def _in_child(make: Callable[[], Callable[[], Any]]) -> float | None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(1, 2)
             torch.set_num_threads(1)  # OpenMP's pool does not survive a fork
-            run = make()
+            library = ctypes.CDLL(None)
+            if hasattr(library, "mallopt"):  # glibc
+                library.mallopt(MMAP_THRESHOLD, 128 * KIB)
+            run, count = make()
+            run()
             gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)
+            if hasattr(library, "malloc_trim"):
+                library.malloc_trim(0)
             Path("/proc/self/clear_refs").write_text(
                 "5", encoding="utf-8"
             )  # 5: reset VmHWM to the present VmRSS (man 5 proc)
             for _ in range(3):
                 run()
-            os.write(write_end, json.dumps(_high_water()).encode())
+            found = _status("VmHWM") - _status("RssFile"), dict(count())
+            os.write(write_end, json.dumps(found).encode())
         finally:
             os._exit(0)
     os.close(write_end)
@@ -54,11 +82,12 @@ def _in_child(make: Callable[[], Callable[[], Any]]) -> float | None:
         answer = pipe.read() if select.select([pipe], [], [], PATIENCE)[0] else b""
     os.kill(child, signal.SIGKILL)  # it has answered or never will
     os.waitpid(child, 0)
-    return float(json.loads(answer)) if answer else None
+    return Footprint(*json.loads(answer)) if answer else None
 
 
-def _high_water() -> float:
+def _status(name: str) -> float:
+    """A size of this process in MiB."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise OSError("/proc/self/status holds no VmHWM")
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / KIB
+    raise OSError(f"/proc/self/status holds no {name}")

@@ -33,6 +33,7 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         "peak_operations_per_s": floor.peak._asdict() if floor else None,
         "size_mib": findings.sizes.get(name),
         "memory_mib": findings.memory.get(name),
+        "counts": dict(findings.counts.get(name, {})) or None,
         "trained": findings.trained.get(name, True),
         "der": accuracy.der if accuracy else None,
         "der_increase": increase,

@@ -25,6 +25,7 @@ class Findings:
     notes: list[str]
     conditions: Mapping[str, Any]
     compared: Mapping[str, Any]  # stored runs by the time of their making
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each variant calls and starts
     floors: Mapping[str, Floor] = field(default_factory=dict)
     judgements: Mapping[str, Judgement] = field(default_factory=dict)  # on DER, over the baseline's
     evidence: Evidence | None = None  # what they rest on

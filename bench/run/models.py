@@ -107,13 +107,16 @@ class Models(Mapping[str, "Built"]):
         for name, other in [(name, self.other(name)) for name in built]:
             try:
                 if other is not None and other not in segmentations:
-                    model = variants.build(other, self._segmentation_root)
-                    segmentations[other] = variants.as_segmentation_model(model)
+                    segmentations[other] = self.build_segmentation(other)
             except UnavailableError as error:
                 self.skipped[name] = str(error)
                 del built[name]
         others = {name: segmentations[other] for name in built if (other := self.other(name)) is not None}
         return built, others
+
+    def build_segmentation(self, name: str) -> SegmentationModel:
+        """A variant of the segmentation model, made anew."""
+        return variants.as_segmentation_model(variants.build(name, self._segmentation_root))
 
     def other(self, name: str) -> str | None:
         """The segmentation variant that a variant's pipeline runs; None for the stock one."""

@@ -118,6 +118,7 @@ class Run:
             evidence=self.scores.found,
             sizes=self.models.sizes,
             memory=self.timing.memory,
+            counts=self.timing.counts,
             trained=self.models.trained,
             floors=self.timing.floors,
             skipped=self.models.skipped,
@@ -128,6 +129,16 @@ class Run:
             references=self.scores.references,
             profiles=self.profiles,
         )
+
+    def counted(self, name: str) -> dict[str, Any]:
+        """What does not jitter of a variant, by the names that `extra_info` has for it."""
+        floor = self.timing.floors.get(name)
+        return {
+            "operations": floor.operations._asdict() if floor else None,
+            "size_mib": self.models.sizes.get(name),
+            "memory_mib": self.timing.memory.get(name),
+            "counts": self.timing.counts.get(name),
+        }
 
     def extra_info(self, kind: KindName, name: str) -> dict[str, Any]:
         """What pytest-benchmark stores beside the rounds."""

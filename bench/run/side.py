@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import variants
+from bench.history.counts import counts_of
 from bench.latency.interleave import Subject
 from bench.latency.kinds import STEADY
 from bench.latency.quiet import wait_until_quiet
@@ -29,7 +30,8 @@ class Side:
     names: the variants that run here. broken: why others that were asked for do not. registered: all that are known.
     cpus: what the threads are pinned to; empty if to none. streams: files and their items in order.
     subject: of (kind, variant), made anew by each call. pinned: whether a variant's threads stay on `cpus`.
-    quiet: waits until no thread of this process is busy; False if it gave up.
+    quiet: waits until no thread of this process is busy; False if it gave up. counts: what does not jitter of a
+    variant, by name (`bench.history.counts`).
     """
 
     names: list[str]
@@ -40,6 +42,7 @@ class Side:
     subject: Callable[[str, str], Subject]
     pinned: Callable[[str], bool]
     quiet: Callable[[], bool]
+    counts: Callable[[str], Mapping[str, float]]
 
     @classmethod
     def of(cls, run: Run) -> "Side":
@@ -52,6 +55,11 @@ class Side:
             copies = (variants.build(name, run.models.root),) if again else ()
             return run.timing.subject(kind, name, *copies)
 
+        def counts(name: str) -> Mapping[str, float]:
+            run.timing.take_footprint(name)
+            work = run.timing.executed(name)
+            return counts_of(run.counted(name) | {"operations": work and work._asdict()})
+
         return cls(
             names=list(run.models),
             broken={**run.models.skipped, **run.models.broken},
@@ -61,6 +69,7 @@ class Side:
             subject=subject,
             pinned=lambda name: variants.get(name.partition(AGAIN)[0]).pinned,
             quiet=wait_until_quiet,
+            counts=counts,
         )
 
 

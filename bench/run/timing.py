@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
-
-import torch
 
 import variants
 from bench.history.controls import Control
-from bench.latency.floor import Floor, operations, peak
+from bench.latency.floor import Floor, Operations, operations, peak
 from bench.latency.interleave import Interrupted, Measurement, interleave
 from bench.latency.kinds import KindName
-from bench.latency.memory import peak_memory
 from bench.latency.results import TWIN, Kind, summarize
 from bench.latency.subjects import ModelOnly, Pipeline
 from bench.latency.tracing import untraced
 from variants import UserError
 
 from .corpus import Corpus
+from .footprint import footprint_of
 from .models import Models
 from .options import TimingOptions
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from variants.registry import Built
 
 PILOT = 8  # blocks
-ROWS, FRAMES = 3, 293  # local speakers and frames per chunk of pyannote/segmentation, to run a model without it
 
 
 class Measurer(Protocol):
@@ -54,6 +51,7 @@ class Timing:
         self.measurements: dict[KindName, Measurement] = {}
         self.kinds: dict[str, Kind] = {}
         self.memory: dict[str, float | None] = {}  # peak of each variant in MiB
+        self.counts: dict[str, Mapping[str, int]] = {}  # what each variant calls and starts, see `footprint`
         self.floors: dict[str, Floor] = {}  # of each variant's embedding call, where it is known
 
     def subject(self, kind: KindName, name: str, model: Built | None = None) -> ModelOnly | Pipeline:
@@ -112,27 +110,30 @@ class Timing:
         subject(chunks[0])
 
     def measure_memory(self) -> None:
-        """Find the peak memory of each variant."""
-        waveform, weights = torch.zeros(ROWS, 1, round(self.corpus.settings.duration * 16000)), torch.ones(ROWS, FRAMES)
-
-        def make(name: str) -> Callable[[], torch.Tensor]:
-            embedding = variants.as_embedding_model(variants.build(name, self.models.root)).eval()
-            return lambda: embedding(waveform, weights)
-
+        """Find the peak memory of each variant, and what it calls and starts."""
         for i, name in enumerate(self.models):
             self.progress("memory", i / len(self.models))
-            with torch.no_grad():
-                self.memory[name] = peak_memory(functools.partial(make, name))
+            self.take_footprint(name)
+
+    def take_footprint(self, name: str) -> None:
+        """Find the peak memory of one variant, and what it calls and starts."""
+        found = footprint_of(name, self.models, self.corpus.settings)
+        self.memory[name], self.counts[name] = found.memory, found.counts
 
     def find_floors(self) -> None:
         """Find the arithmetic floor of each variant's embedding call on a chunk that follows another."""
-        speed, (_, (first, second, *_)) = peak(), self.corpus.streams[0]
+        speed = peak()
         for name in self.kinds["model-only"].latencies:
-            subject = self.subject("model-only", name)
-            subject(first)
-            count = operations(self.models[name], functools.partial(subject, second))
+            count = self.executed(name)
             if count is not None:
                 self.floors[name] = Floor(count, speed)
+
+    def executed(self, name: str) -> Operations | None:
+        """The operations of a variant's embedding call on a chunk that follows another, where they are known."""
+        _, (first, second, *_) = self.corpus.streams[0]
+        subject = self.subject("model-only", name)
+        subject(first)
+        return operations(self.models[name], functools.partial(subject, second))
 
 
 class Interleaved:

@@ -170,10 +170,10 @@ def test_a_tree_that_cannot_be_measured(tree: Path, file: str, text: str, patter
 @pytest.mark.parametrize(
     ("answers", "pattern"),
     [
-        (['{"Hello": {"version": 0}}'], "^rev: its process speaks version 0 of the protocol, not 2$"),
+        (['{"Hello": {"version": 0}}'], "^rev: its process speaks version 0 of the protocol, not 3$"),
         (["Traceback"], "^rev: its process does not keep to the protocol: no JSON"),
-        (['{"Hello": {"version": 2}}', '{"Hello": {"version": 2}}'], r"^rev: its process answered Hello\(version=2\)$"),
-        (['{"Hello": {"version": 2}}', '{"Malformed": {"why": "odd"}}'], r"answered Malformed\(why='odd'\)$"),
+        (['{"Hello": {"version": 3}}', '{"Hello": {"version": 3}}'], r"^rev: its process answered Hello\(version=3\)$"),
+        (['{"Hello": {"version": 3}}', '{"Malformed": {"why": "odd"}}'], r"answered Malformed\(why='odd'\)$"),
     ],
 )
 def test_a_process_that_answers_otherwise(

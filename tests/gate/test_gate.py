@@ -18,6 +18,7 @@ from bench.gate.report import render
 from bench.gate.session import Judgement
 from bench.gate.stored import Stored, latest
 from bench.gate.verdict import EXIT, INCONCLUSIVE, PASS, REGRESSED
+from bench.gate.worker import BlockError
 from variants.errors import UserError
 
 CONDITIONS: dict[str, Any] = {
@@ -238,9 +239,15 @@ class FakeWorker:
         self.registered = ["baseline", "baseline-twin", "gone"] if old else list(SECONDS)
         self.names = [name for name in order.names if name in self.registered]
         self.broken: dict[str, str] = {}
+        self.uncounted = "uncounted" in order.tree
 
     def block(self, kind: str, name: str, number: int) -> Block:
         return Block([self.speed * SECONDS[name]] * 3, [{}] * 3, [], True)
+
+    def counts(self, name: str) -> dict[str, float]:
+        if self.uncounted:
+            raise BlockError("that revision counts nothing")
+        return {"sessions": 2.0 * self.speed, "size": 16.0, "of another revision": 1 - self.speed}
 
     def close(self) -> None: ...
 
@@ -262,8 +269,17 @@ def test_against_a_revision_the_baseline_is_judged_too(monkeypatch: pytest.Monke
     assert [(j.comparison.variant, j.verdict) for j in made.judgements] == [("baseline", REGRESSED)]
     assert made.judgements[0].ratio is not None and made.judgements[0].ratio.estimate == pytest.approx(2)
     assert made.notes == ["pipeline distilled: new since old"]
-    assert [(f.variant, f.why) for f in made.failures] == [("gone", "old has it: renamed or removed since")]
+    assert [(f.kind, f.variant, f.why) for f in made.failures] == [
+        ("pipeline", "gone", "old has it: renamed or removed since"),
+        ("count", "baseline", "ONNX Runtime sessions: 1 then, 2 now (+100.0 %; threshold 5 %), in old"),
+    ]
     made.close()
+
+    early = Gate(run, [("pipeline", "baseline")], dict.fromkeys(SECONDS, 0.05), None, budget=1e-6, narrowed=True)
+    monkeypatch.setattr(Tree, "__enter__", lambda self: Path("old, uncounted"))
+    early.compare_with("old", {})
+    why = "old: only its time was held against, not counts (that revision counts nothing)"
+    assert early.notes == [why] and not early.failures
 
     run.models["of a conftest"] = None
     foreign = Gate(run, [("pipeline", "of a conftest")], {"of a conftest": 0.05}, None, budget=1)

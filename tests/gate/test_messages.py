@@ -62,7 +62,7 @@ def test_lines_written_by_hand() -> None:
         ("{", "^no JSON"),
         ("[" * 100_000, "^no JSON .maximum recursion"),
         (b"\xff\xfe\xff", "^no JSON"),
-        ("3", "^3: expected one of Open, Measure with its fields$"),
+        ("3", "^3: expected one of Open, Measure, Count with its fields$"),
         ("{}", "^{}: expected one of"),
         ('{"Stop": {}}', "^{'Stop': {}}: expected one of"),
         ('{"Block": {}}', "^{'Block': {}}: expected one of Open, Measure"),  # an answer is no request

@@ -22,7 +22,7 @@ def say(tree: Path) -> Generator[Say, None, None]:
     command = [sys.executable, "-c", START, str(tree), str(GATE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None and process.stdout is not None
-        assert json.loads(process.stdout.readline()) == {"Hello": {"version": 2}}
+        assert json.loads(process.stdout.readline()) == {"Hello": {"version": 3}}
 
         def ask(line: str | bytes) -> dict[str, Any]:
             process.stdin.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
@@ -46,6 +46,7 @@ def opening(tree: Path, **fields: Any) -> str:
 
 def test_it_answers_whatever_it_is_told_and_goes_on(say: Say, tree: Path) -> None:
     assert say(measure()) == {"Malformed": {"why": "Measure: no tree is open"}}
+    assert say('{"Count": {"name": "sleeper"}}') == {"Malformed": {"why": "Count: no tree is open"}}
     assert say(opening(tree, size="4")) == {"Malformed": {"why": "Open.size: '4' is no int"}}
     (refused,) = say(opening(tree, options={})).values()
     assert refused == {"why": "it cannot be measured by this gate (KeyError: 'seed')"}
@@ -54,7 +55,7 @@ def test_it_answers_whatever_it_is_told_and_goes_on(say: Say, tree: Path) -> Non
     for line, why in {
         "{": "no JSON (Expecting property name enclosed in double quotes: line 2 column 1 (char 2))",
         b"\xff": "no JSON ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte)",
-        '{"Stop": {}}': "{'Stop': {}}: expected one of Open, Measure with its fields",
+        '{"Stop": {}}': "{'Stop': {}}: expected one of Open, Measure, Count with its fields",
         measure(number=None): "Measure.number: None is no int",
         opening(tree): "Open: a tree is open already",
     }.items():
@@ -63,6 +64,20 @@ def test_it_answers_whatever_it_is_told_and_goes_on(say: Say, tree: Path) -> Non
     block = say(measure())["Block"]
     assert block["stages"] == [{"seed": 5}] * 3 and block["pinned"] is False
     assert block["seconds"] == pytest.approx([0.001] * 3)
+
+
+def test_counts_of_a_tree_that_has_them(say: Say, tree: Path) -> None:
+    side = tree / "bench/run/side.py"
+    counts = "counts=lambda name: {'sessions': 2} if name == 'sleeper' else 1 / 0, pinned="
+    side.write_text(side.read_text().replace("pinned=", counts))
+    say(opening(tree))
+    assert say('{"Count": {"name": "sleeper"}}') == {"Counted": {"counts": {"sessions": 2.0}}}
+    assert say('{"Count": {"name": "torn"}}') == {"Raised": {"why": "ZeroDivisionError: division by zero"}}
+
+
+def test_a_tree_from_before_there_were_counts(say: Say, tree: Path) -> None:
+    say(opening(tree))
+    assert say('{"Count": {"name": "sleeper"}}') == {"Raised": {"why": "that revision counts nothing"}}
 
 
 def test_another_tree_than_the_one_on_the_path_is_refused(say: Say, tmp_path: Path) -> None:
@@ -75,7 +90,7 @@ def test_nothing_of_bench_or_variants_is_imported_before_a_tree_is_opened(tree: 
     command = [sys.executable, "-c", without + START, str(tree), str(GATE)]
     done = subprocess.run(command, input=opening(tree) + "\n", capture_output=True, text=True, check=True)
     hello, refused = map(json.loads, done.stdout.splitlines())
-    assert hello == {"Hello": {"version": 2}} and "import of bench halted" in refused["Refused"]["why"]
+    assert hello == {"Hello": {"version": 3}} and "import of bench halted" in refused["Refused"]["why"]
 
 
 class Logged:

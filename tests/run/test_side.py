@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.latency.floor import Operations
 from bench.latency.quiet import wait_until_quiet
 from bench.latency.threads import Threads
 from bench.run import side as module
@@ -23,13 +24,17 @@ class Made:
     """A run that loads nothing; it tells in which order it was asked for what."""
 
     log: list[Any] = []  # noqa: RUF012
+    timing: Any
 
     def __init__(self, options: Options, selected: list[str], *_: Any) -> None:
         self.log[:] = [options, selected]
         self.models = Models(selected)
         self.cores = SimpleNamespace(threads=Threads(2, (4, 5)), claim=lambda: self.log.append("claim"))
-        self.timing = SimpleNamespace(subject=lambda *asked: asked)
+        Made.timing = SimpleNamespace(subject=lambda *asked: asked)
         self.corpus = self
+
+    def counted(self, name: str) -> dict[str, Any]:
+        return {"operations": None, "size_mib": 16.0, "memory_mib": None, "counts": {"sessions": 1}}
 
     def prepare(self, timed: bool) -> None:
         self.log.append(("prepare", timed))
@@ -67,6 +72,16 @@ def test_a_second_copy_of_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     copied = ("pipeline", "distilled-onnx", "distilled-onnx of what was loaded")
     assert found.subject("pipeline", "distilled-onnx again") == copied
     assert not found.pinned("distilled-onnx again") and found.pinned("baseline again")
+
+
+def test_counts_are_taken_of_one_variant_by_name() -> None:
+    found = side({}, ["baseline"])
+    asked: list[str] = []
+    Made.timing.take_footprint = asked.append
+    Made.timing.executed = lambda name: Operations(6.0, 4.0)
+    assert found.counts("baseline") == {"operations": 5.0, "size": 16.0, "sessions": 1.0}
+    Made.timing.executed = lambda name: None
+    assert "operations" not in found.counts("baseline") and asked == ["baseline"] * 2
 
 
 def test_an_unknown_kind_is_refused() -> None:
