@@ -1,6 +1,5 @@
 """The pytest plugin: options, the `variant` parameter, replayed rounds, and the report."""
 
-import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,13 @@ from .run.refusals import check_jobs, check_measurable, option_adder
 from .run.session import begin, end, usage_errors
 from .run.stash import RUN, UNRESOLVED, needs
 
-NAMED = {"capacity": "live streams per core", "soak": "what grows while live streams go on"}
+HERE = Path(__file__).resolve().parent
+NAMED = {  # each in a file of its own
+    "capacity": "live streams per core",
+    "cold_start": "start processes anew",
+    "soak": "what grows while live streams go on",
+}
 pytest_plugins = ["bench.run.fixtures", "bench.gate.plugin"]
-COLD = Path(__file__).resolve().with_name("bench_cold_start.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,15 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(install(lambda line: _fail(config, line)).undo)
     config.addinivalue_line("python_files", "bench_*.py")  # so that other projects collect our benchmarks too
     config.addinivalue_line("python_functions", "bench_*")
-    config.addinivalue_line("markers", "cold_start: start processes anew; collected only where it is named")
     for marker, what in NAMED.items():
-        config.addinivalue_line("markers", f"{marker}: {what}; runs only when -m names it")
+        config.addinivalue_line("markers", f"{marker}: {what}; collected only where it is named")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Cold starts take long: they are for those who name the file, or the marker."""
-    named = "cold_start" in f"{config.option.markexpr} {config.option.keyword}"
-    return True if collection_path == COLD and not named else None
+    """Some benchmarks take long: they are for those who name the file, or the marker."""
+    kind, given = collection_path.stem.removeprefix("bench_"), f"{config.option.markexpr} {config.option.keyword}"
+    return True if collection_path.parent == HERE and kind in NAMED and kind not in given else None
 
 
 def _selected(config: pytest.Config) -> list[Variant]:
@@ -76,19 +78,8 @@ def pytest_collection(session: pytest.Session) -> None:
         prepare_report(session.config)
 
 
-def _unnamed(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """Benchmarks that run only when -m names them, and were not."""
-    asked = re.findall(r"\w+", config.getoption("markexpr", ""))
-    return [
-        item for item in items if needs(item) and {mark.name for mark in item.iter_markers()} & NAMED.keys() - asked
-    ]
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The first benchmark of a kind measures all of it: a pytest-timeout meant for tests would end that half way."""
-    if unnamed := _unnamed(config, items):
-        config.hook.pytest_deselected(items=unnamed)
-        items[:] = [item for item in items if item not in unnamed]
     if config.pluginmanager.has_plugin("timeout"):
         for item in items:
             if needs(item) and not item.get_closest_marker("timeout"):

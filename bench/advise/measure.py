@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.accuracy.evidence import Evidence
-from bench.accuracy.verdict import Judgement
+import variants
+from bench.accuracy.der import Accuracy
+from bench.accuracy.verdict import Judgement, equal
 from bench.capacity.loop import Clock, Wall
 from bench.capacity.measure import SIZES, Capacity, Server, measure, service_times, settled
 from bench.latency.tracing import untraced
@@ -21,14 +23,16 @@ from .steps import STEPS, Service
 
 
 class At:
-    """A run at other settings of the pipeline; the models stay those that are loaded."""
+    """A run at another step and latency; the models stay those that are loaded, or some of them."""
 
-    def __init__(self, run: Run, settings: PipelineSettings, budget: float | None = None) -> None:
-        options = run.options
-        self.corpus = Corpus(options.corpus, settings, run.models, run.cores)
-        self.live = LiveStreams(options.timing, run.models, self.corpus, lambda *_: None)
+    def __init__(
+        self, run: Run, settings: PipelineSettings, names: Sequence[str] | None = None, budget: float | None = None
+    ) -> None:
+        options, models = run.options, run.models if names is None else run.models.only(names)
+        self.corpus = Corpus(options.corpus, settings, models, run.cores)
+        self.live = LiveStreams(options.timing, models, self.corpus, lambda *_: None)
         scoring = options.scoring if budget is None else replace(options.scoring, budget=budget)
-        self.scores = Scores(scoring, run.models, self.corpus, run.folder, lambda *_: None)
+        self.scores = Scores(scoring, models, self.corpus, run.folder, lambda *_: None)
 
 
 def steps_for(settings: PipelineSettings) -> list[float]:
@@ -69,14 +73,33 @@ Score = tuple[float | None, Judgement | None]  # DER in %, and the verdict on it
 
 
 def scores(run: Run, steps: Mapping[str, float], told: Callable[[float], None]) -> dict[str, Score]:
-    """DER of each variant at its step, and the verdict over the baseline at the same; `--accuracy-budget` for all."""
+    """DER of each variant at its step, and the verdict over the baseline at the same; `--accuracy-budget` for all.
+
+    What is exact all the way from the baseline, and says what the baseline says, needs no second hearing.
+    """
     found: dict[str, Score] = {}
     each = sorted(set(steps.values()), reverse=True)  # the cheapest first
     for done, step in enumerate(each):
         told(done / len(each))
-        at = At(run, replace(run.options.pipeline, step=step), run.options.scoring.budget / len(each))
-        evidence: Evidence | None = at.scores.evidence
-        for name in (name for name, its in steps.items() if its == step and evidence is not None):
-            accuracy = at.scores.known[name]
-            found[name] = accuracy.der, at.scores.judge(name) if name != "baseline" else None
+        end = time.monotonic() + run.options.scoring.budget / len(each)
+        names = [name for name, its in steps.items() if its == step and name != "baseline"]
+        settings = replace(run.options.pipeline, step=step)
+        accuracy = At(run, settings, ["baseline", *names]).scores.accuracy
+        same = [name for name in names if _exact(name) and _labels(accuracy[name]) == _labels(accuracy["baseline"])]
+        judged = {name: replace(equal(variants.get(name).tolerance), heard=1) for name in same}
+        if heard := [name for name in names if name not in same]:
+            again = At(run, settings, ["baseline", *heard], max(0.0, end - time.monotonic())).scores
+            _ = again.evidence
+            judged |= again.judgements
+        for name, its in steps.items():
+            if its == step:
+                found[name] = accuracy[name].der, judged.get(name)
     return found
+
+
+def _exact(name: str) -> bool:
+    return all(entry.exact for entry in variants.ancestry(name)[1:])
+
+
+def _labels(accuracy: Accuracy) -> list[str]:
+    return [file.labels for file in accuracy.files]

@@ -15,6 +15,8 @@ from .measure import Score
 from .steps import MARGIN, Service, shortest
 from .sweep import Cell
 
+ALIKE = 1.0  # points of DER: what one hearing at another step may differ by and mean nothing
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -112,11 +114,24 @@ def sentence(advice: Advice) -> str:
     if der is not None:
         change = "" if judged is None else f", {show_points(judged)} over the baseline"
         text += f"; DER {der:.1f} %{change}"
+    text += _cheaper(advice, name)
     others = [other for other in advice.shortest if not advice.fit(other) and advice._rank(other) < advice._rank(name)]
     if others:
         why = "untrained, or their DER is not known to be within tolerance"
         text += f". Faster, but {why}: {', '.join(others)}"
     return text + "."
+
+
+def _cheaper(advice: Advice, name: str) -> str:
+    """The longest step at which the sweep heard about the same DER, if that is another."""
+    mine = advice.sweep.get((advice.shortest[name].step, advice.latency))
+    at = {step: der for (step, late), der in advice.sweep.items() if late == advice.latency}
+    alike = [step for step, der in at.items() if mine is not None and der <= mine + ALIKE]
+    step = max(alike, default=0.0)
+    if step <= advice.shortest[name].step or step not in advice.services[name]:
+        return ""
+    carried = max(advice.services[name][step].streams.values())
+    return f"; at {step:g} s DER was {at[step]:.1f} % (heard once), and a core should carry {carried}"
 
 
 def _none(advice: Advice) -> str:

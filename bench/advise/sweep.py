@@ -22,10 +22,11 @@ Cell = tuple[float, float]  # step and latency, seconds
 
 
 def cells(settings: PipelineSettings, shortest: float) -> list[Cell]:
-    """Those that can be, the cheapest first: work goes with the number of chunks."""
-    steps = [step for step in sorted({shortest, *STEPS}, reverse=True) if step >= shortest]
-    latencies = sorted({settings.latency, *LATENCIES})
-    return [(step, late) for step, late in product(steps, latencies) if step <= late <= settings.duration]
+    """Those that can be: at the latency that was asked for first, and the cheapest first, those of long steps."""
+    steps = {step for step in (shortest, *STEPS) if step >= shortest}
+    found = product(steps, {settings.latency, *LATENCIES})
+    fit = [(step, late) for step, late in found if step <= late <= settings.duration]
+    return sorted(fit, key=lambda cell: (cell[1] != settings.latency, -cell[0], cell[1]))
 
 
 def sweep(

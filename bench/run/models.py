@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,16 @@ class Models(Mapping[str, "Built"]):
     @cached_property
     def _segmentation_root(self) -> nn.Module:
         return load("segmentation", self.options.segmentation, self.options.trust)
+
+    def only(self, names: Collection[str]) -> Models:
+        """The same models, those of some variants alone."""
+        built, others = self._built
+        found = copy.copy(self)
+        for made_of_all in ("trained", "sizes"):
+            vars(found).pop(made_of_all, None)
+        kept = {name: model for name, model in built.items() if name in names}
+        vars(found)["_built"] = kept, {name: other for name, other in others.items() if name in kept}
+        return found
 
     def load(self) -> None:
         """Load and build all, so that what is wrong is said, and what cannot run is known; UserError."""

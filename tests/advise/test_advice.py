@@ -78,10 +78,12 @@ def test_the_sweep() -> None:
     assert steps_for(settings) == [0.1, 0.2, 0.25, 0.5, 1.0, 2.0]
     assert steps_for(PipelineSettings(5.0, 0.3, 0.6)) == [0.1, 0.2, 0.25, 0.3, 0.5]
     found = cells(settings, 0.25)
-    assert (
-        found[:3] == [(2.0, 2.0), (2.0, 3.0), (2.0, 5.0)] and found[-1] == (0.25, 5.0) and len(found) == 3 + 4 + 5 + 5
-    )
+    assert found[:5] == [(2.0, 3.0), (1.0, 3.0), (0.5, 3.0), (0.25, 3.0), (2.0, 2.0)]
+    assert found[-1] == (0.25, 5.0) and len(found) == 3 + 4 + 5 + 5
     advice = replace(made(exact=SAME), sweep={(0.1, 1.0): 25.0, (0.1, 3.0): 20.0, (0.5, 3.0): 21.0})
+    assert "; at 0.5 s DER was 21.0 % (heard once), and a core should carry 16." in sentence(advice)
+    for worse in ({(0.1, 3.0): 20.0, (0.5, 3.0): 21.1}, {(0.5, 3.0): 21.0}, {(0.1, 3.0): 20.0, (0.5, 2.0): 20.0}):
+        assert "heard once" not in sentence(replace(advice, sweep=worse))
     lines = as_text([sweep_table(advice)], 100).splitlines()
     assert [line.split() for line in lines if line.strip()[:2] == "0."] == [
         ["0.1", "25.00", "20.00"],

@@ -65,6 +65,16 @@ def test_segmentation_of_each_pipeline(stock: nn.Module, segmenter: nn.Module) -
 
 
 @pytest.mark.usefixtures("registered")
+def test_some_of_the_models(stock: nn.Module, segmenter: nn.Module) -> None:
+    made = models(stock, segmenter, "whole", "shared-trunk")
+    assert made.trained.keys() == {"baseline", "baseline-twin", "whole", "shared-trunk"}
+    some = made.only(["baseline", "shared-trunk", "absent"])
+    assert list(some) == ["baseline", "shared-trunk"] and some.trained == dict.fromkeys(some, True)
+    assert some["baseline"] is made["baseline"] and not some.others and list(made.others) == ["whole"]
+    assert made.only(["whole"]).others == made.others and len(made) == 4
+
+
+@pytest.mark.usefixtures("registered")
 def test_nothing_goes_without_the_baseline(
     stock: nn.Module, segmenter: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
