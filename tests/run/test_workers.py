@@ -26,6 +26,7 @@ from bench.run.options import add_options, parse
 from bench.run.run import Run
 from bench.run.seats import spread
 from variants import UserError
+from variants.own import from_factory
 
 FILES = 4
 Known = dict[tuple[str, int, int], FileScore]
@@ -198,6 +199,22 @@ def test_files_are_read_where_they_are_or_travel_once(
     with pytest.raises(worker.AbsentError):
         worker.begin("two", replace(asked, models=gone, files={str(model): "0" * 64}), {})
     worker.end()
+
+
+def test_models_of_the_command_line_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What registers them runs in no other process."""
+    monkeypatch.setattr(variants.registry, "_registry", dict(variants.registry._registry))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "somebody.py").write_text("def model():\n    return helper\ndef helper(*_):\n    return 'made'\n")
+    from_factory("somebody:model")
+    models: Any = type("Models", (dict,), {"other": lambda self, name: None})(
+        {"somebody:model": None, "baseline": None}
+    )
+    sent = shared.foreign(models)
+    monkeypatch.delitem(__import__("sys").modules, "somebody")
+    (tmp_path / "somebody.py").unlink()
+    (entry,) = shared.cloudpickle.loads(sent)
+    assert entry.name == "somebody:model" and entry.build(None)() == "made"
 
 
 def test_scores_of_any_cpu_are_kept_apart(corpus: Path, serial: Known, tmp_path: Path) -> None:
