@@ -9,7 +9,7 @@ import cloudpickle
 import variants
 from bench.accuracy import cache
 from bench.accuracy.scoring import Scorer
-from variants import UserError, Variant
+from variants import UserError, Variant, own
 
 from . import worker
 from .models import Models
@@ -49,8 +49,9 @@ def foreign(models: Models) -> bytes:
     """Those entries that these models rest on and that other processes lack, pickled with their modules' code."""
     names = [*models, *filter(None, map(models.other, models))]
     entries = {v.name: v for name in names for v in variants.ancestry(name)}.values()
-    mine = [entry for entry in entries if not entry.build.__module__.startswith("variants.")]
-    modules = {sys.modules[entry.build.__module__] for entry in mine} - {sys.modules["__main__"]}
+    mine = [entry for entry in entries if not _everywhere(entry) or entry.build.__module__ == own.__name__]
+    modules = {sys.modules[entry.build.__module__] for entry in mine if not _everywhere(entry)}
+    modules.discard(sys.modules["__main__"])  # which goes by value anyway
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -63,6 +64,11 @@ def foreign(models: Models) -> bytes:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
     return found
+
+
+def _everywhere(entry: Variant) -> bool:
+    """Whether its module is this project's."""
+    return entry.build.__module__.startswith("variants.")
 
 
 def _listed(entries: Iterable[Variant]) -> str:

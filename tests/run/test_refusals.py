@@ -105,7 +105,7 @@ def test_one_process_measures(project: pytest.Pytester, args: tuple[str, ...]) -
     result.stdout.fnmatch_lines([outlook, "*Latency, pipeline*", took])
 
 
-def test_accuracy_is_scored_in_several_processes(project: pytest.Pytester) -> None:
+def test_accuracy_is_scored_in_a_process_of_xdist(project: pytest.Pytester) -> None:
     project.makeconftest(
         f"""
         import sys
@@ -116,7 +116,7 @@ def test_accuracy_is_scored_in_several_processes(project: pytest.Pytester) -> No
         """
     )
     project.makepyfile("def test_score(variant, scored): assert scored")
-    result = project.runpytest_subprocess("-n", "2", "--variants", "baseline,distilled", "--accuracy", "off", "-rs")
+    result = project.runpytest_subprocess("-n", "1", "--variants", "baseline,distilled", "--accuracy", "off", "-rs")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*--accuracy off*"])
 

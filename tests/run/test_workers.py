@@ -18,7 +18,7 @@ from torch import nn
 import variants
 from bench.accuracy import cache, evidence, replicate
 from bench.accuracy.der import FileScore
-from bench.accuracy.hearing import Job
+from bench.accuracy.hearing import Hearing, Job
 from bench.corpus import Recording
 from bench.latency.threads import allowed_cpus
 from bench.run import shared, worker
@@ -26,6 +26,7 @@ from bench.run.options import add_options, parse
 from bench.run.run import Run
 from bench.run.seats import spread
 from variants import UserError
+from variants.own import from_factory
 
 FILES = 4
 Known = dict[tuple[str, int, int], FileScore]
@@ -94,25 +95,43 @@ def test_processes_score_as_one_does_and_lose_nothing_when_interrupted(
     if len(allowed_cpus()) == 1:
         pytest.skip("two processes need two CPUs")
 
-    def stop(task: str, share: float, pace: str = "") -> None:
-        assert task == "accuracy" and 0 < share < 1 and pace.endswith(" files/s")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        _ = prepared(corpus, tmp_path, "--jobs", "2", told=stop).scores.evidence
-    assert not multiprocessing.active_children()
-    kept = len(list(tmp_path.iterdir()))
-    assert kept == 3  # one file, whose scores came first
     told: list[float] = []
-    run = prepared(corpus, tmp_path, "--jobs", "2", told=lambda task, share, *_: told.append(share))
-    assert known(run) == serial
-    assert sum(share <= 1 for share in told) >= FILES - 1 + FILES and not run.scores.notes
-    assert not multiprocessing.active_children()
-    assert run.conditions()["jobs"] == "2" and run.conditions()["other_cpus"] == []
 
-    again = prepared(corpus, tmp_path, "--jobs", "2")
-    assert known(again) == serial and again.scores.pool is not None
-    assert again.scores.pool._seats is None  # all was kept: nobody was started
+    def stop(task: str, share: float, pace: str = "") -> None:
+        assert task == "accuracy" and 0 < share <= 1 and pace.endswith(" files/s")
+        told.append(share)
+        if len(told) == FILES + 2:
+            raise KeyboardInterrupt
+
+    stopped = prepared(corpus, tmp_path, "--jobs", "2", told=stop)
+    with pytest.raises(KeyboardInterrupt):
+        _ = stopped.scores.evidence
+    assert not multiprocessing.active_children()
+    assert stopped.scores.pool is not None and len(stopped.scores.pool.ready) in (1, 2)
+    found = stopped.scores.scorer.known
+    assert len(found) == 3 * FILES + 2  # all as they are, of the baseline two under the first perturbation
+    assert len(list(tmp_path.glob("*.json"))) == 2 * FILES + 2  # the baseline's are its twin's
+    assert found == {job: serial[job] for job in found}
+    assert stopped.conditions()["jobs"] == "2" and stopped.conditions()["other_cpus"] == []
+
+    again = prepared(corpus, tmp_path)
+    again.scores.scorer.hearing = Counted(again.scores.scorer.hearing)  # type: ignore[assignment]
+    assert known(again) == serial
+    assert again.scores.scorer.hearing.jobs == 2 * FILES - 2  # type: ignore[attr-defined]
+    last = prepared(corpus, tmp_path, "--jobs", "2")
+    assert known(last) == serial and last.scores.pool is not None
+    assert last.scores.pool._seats is None  # all was kept: nobody was started
+
+
+class Counted:
+    """A `Hearing` that counts what it does."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self.hearing, self.parent, self.jobs = hearing, hearing.parent, 0
+
+    def __call__(self, *given: Any) -> Any:
+        self.jobs += 1
+        return self.hearing(*given)
 
 
 @pytest.mark.slow
@@ -198,6 +217,22 @@ def test_files_are_read_where_they_are_or_travel_once(
     with pytest.raises(worker.AbsentError):
         worker.begin("two", replace(asked, models=gone, files={str(model): "0" * 64}), {})
     worker.end()
+
+
+def test_models_of_the_command_line_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What registers them runs in no other process."""
+    monkeypatch.setattr(variants.registry, "_registry", dict(variants.registry._registry))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "somebody.py").write_text("def model():\n    return helper\ndef helper(*_):\n    return 'made'\n")
+    from_factory("somebody:model")
+    models: Any = type("Models", (dict,), {"other": lambda self, name: None})(
+        {"somebody:model": None, "baseline": None}
+    )
+    sent = shared.foreign(models)
+    monkeypatch.delitem(__import__("sys").modules, "somebody")
+    (tmp_path / "somebody.py").unlink()
+    (entry,) = shared.cloudpickle.loads(sent)
+    assert entry.name == "somebody:model" and entry.build(None)() == "made"
 
 
 def test_scores_of_any_cpu_are_kept_apart(corpus: Path, serial: Known, tmp_path: Path) -> None:
