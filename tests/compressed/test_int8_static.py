@@ -57,12 +57,12 @@ def test_segmentation_has_int8_lstms_and_says_nearly_the_same(segmenter: Any, cl
     found = onnx.load_from_string(bytes(graph.file.numpy())).graph
     kinds = Counter(node.op_type for node in found.node)
     assert kinds["DynamicQuantizeLSTM"] == 1 and kinds["LSTM"] == 0  # the tests' small PyanNet has one layer
-    assert in_int8(found) == {"Conv": 2, "MatMul": 3}
+    assert not in_int8(found), "neither convolutions nor linear layers"
     waveform = torch.from_numpy(clip.waveform()[None, :, 40_000:120_000])
     with torch.no_grad():
         one, other = model(waveform), segmenter(waveform)
     assert 0.2 < (other > 0.5).float().mean() < 0.8
-    assert not torch.equal(one, other) and ((one > 0.5) == (other > 0.5)).float().mean() > 0.93
+    assert not torch.equal(one, other) and ((one > 0.5) == (other > 0.5)).float().mean() > 0.98
 
 
 @pytest.mark.slow
@@ -113,14 +113,14 @@ def test_exported_file_tells_of_its_calibration_and_runs_in_stock_diart(
         digest.update(path.read_bytes() + path.with_suffix(".rttm").read_bytes())
     assert saved["calibration_sha256"] == digest.hexdigest()
     assert saved["calibration_chunks"] == f"{len(calibration().weights)} of 5 s"
-    assert saved["calibration_method"] == "percentile 99.99"
+    assert saved["calibration_method"] == "percentile 99.999"
     assert saved["calibration_weight_bits"] in ("7", "8")
     loaded = EmbeddingModel.from_onnx(tmp_path / "out.onnx")
     waveform, weights = torch.rand(2, 1, 80_000), torch.rand(2, 293)
     torch.testing.assert_close(loaded(waveform, weights), built(waveform, weights), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "agree"), [("segmentation-onnx", 1.0), ("segmentation-int8", 0.93)])
+@pytest.mark.parametrize(("name", "agree"), [("segmentation-onnx", 1.0), ("segmentation-int8", 0.98)])
 def test_exported_segmentation_runs_in_stock_diart(
     name: str, agree: float, segmenter: Any, clip: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,9 +132,10 @@ def test_exported_segmentation_runs_in_stock_diart(
     file = onnx.load(str(out))
     notes = {p.key: p.value for p in file.metadata_props}
     assert notes["variant"] == name and notes["source_sha256"] == "b" * 64
-    assert ("calibration_sha256" in notes) == (name == "segmentation-int8")
+    assert ("calibration_weight_bits" in notes) == (name == "segmentation-int8")
+    assert "calibration_sha256" not in notes, "LSTMs find their ranges anew in each chunk"
     if name == "segmentation-int8":
-        assert in_int8(file.graph) == {"Conv": 2, "MatMul": 3}
+        assert not in_int8(file.graph)
         assert Counter(node.op_type for node in file.graph.node)["DynamicQuantizeLSTM"] == 1
     waveforms = torch.from_numpy(np.stack([clip.waveform()[:, first : first + 80_000] for first in (0, 40_000)]))
     with torch.no_grad():
@@ -198,12 +199,28 @@ def test_without_int8_instructions_weights_keep_a_bit_free(
     assert largest[0] > 120 and largest[1] <= 64
 
 
-def test_layers_on_the_waveform_itself_are_sensitive(tmp_path: Path) -> None:
-    model = torch.nn.Sequential(torch.nn.Conv1d(1, 3, 5), torch.nn.ReLU(), torch.nn.Conv1d(3, 2, 5)).eval()
-    path = tmp_path / "two.onnx"
-    torch.onnx.export(model, (torch.rand(1, 1, 20),), str(path), dynamo=False)
-    first, second = quantisable(path)
-    assert sensitive(path) == {first} and second
+class Recurrent(torch.nn.Module):
+    """A convolution of the waveform and another, an LSTM or none, a linear layer."""
+
+    def __init__(self, lstm: bool) -> None:
+        super().__init__()
+        self.front = torch.nn.Sequential(torch.nn.Conv1d(1, 3, 5), torch.nn.ReLU(), torch.nn.Conv1d(3, 4, 3))
+        self.lstm = torch.nn.LSTM(4, 4, batch_first=True) if lstm else None
+        self.linear = torch.nn.Linear(4, 2)
+
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        features = self.front(waveform).transpose(1, 2)
+        found: torch.Tensor = self.linear(self.lstm(features)[0] if self.lstm is not None else features)
+        return found
+
+
+@pytest.mark.parametrize(("lstm", "left"), [(True, ["LSTM"]), (False, ["Conv", "MatMul"])])
+def test_layers_on_the_waveform_and_beside_lstms_are_sensitive(tmp_path: Path, lstm: bool, left: list[str]) -> None:
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(Recurrent(lstm).eval(), (torch.rand(1, 1, 40),), str(path), dynamo=False)
+    rest = [name for name in quantisable(path) if name not in sensitive(path)]
+    assert sorted(name.rpartition("/")[2] for name in rest) == left
+    assert len(quantisable(path)) == 3 + lstm
 
 
 def test_bfloat16_is_left_to_cpus_that_have_it(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:

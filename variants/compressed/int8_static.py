@@ -24,7 +24,7 @@ from .calibration import Calibration, calibration
 if TYPE_CHECKING:
     from diart.models import EmbeddingModel
 
-PERCENTILE = 99.99  # of an activation's values that its range holds: outliers would coarsen all others
+PERCENTILE = 99.999  # of an activation's values that its range holds: 99.99 clips what rare chunks need
 STATIC, ACTIVATIONS = ("Conv", "Gemm", "MatMul"), ("LeakyRelu", "Relu")
 Feeds = Sequence[Mapping[str, Floats]]
 
@@ -39,11 +39,17 @@ def quantisable(path: Path) -> list[str]:
 
 
 def sensitive(path: Path) -> set[str]:
-    """The nodes to leave in float: convolutions of the waveform itself, by `python -m bench.studies sensitivity`."""
+    """The nodes to leave in float, by `python -m bench.studies sensitivity` on speech of many kinds (docs/int8.md).
+
+    Convolutions of the waveform itself; beside LSTMs, all that is none: what a segmentation's other layers save is a
+    twentieth of its time, and their rounding moves whole turns across a threshold.
+    """
     import onnx
 
     graph = onnx.load(str(path)).graph
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    if any(n.op_type == "LSTM" for n in graph.node):
+        return {n.name for n in graph.node if n.op_type in STATIC}
     return {n.name for n in graph.node if n.op_type == "Conv" and shapes.get(n.input[1], [0, 0])[1] == 1}
 
 
@@ -80,8 +86,9 @@ def quantise(
     if key.digest() not in _made:
         _quantise(path, target, feeds, chosen, spare, percentile)
         model = onnx.load(str(target))
-        how = {"calibration_method": f"percentile {percentile:g}", "calibration_weight_bits": "7" if spare else "8"}
-        onnx.helper.set_model_props(model, {**notes, **how})
+        kinds = {n.op_type for n in onnx.load(str(path)).graph.node if n.name in chosen}
+        ranges = {**notes, "calibration_method": f"percentile {percentile:g}"} if kinds - {"LSTM"} else {}
+        onnx.helper.set_model_props(model, {**ranges, "calibration_weight_bits": "7" if spare else "8"})
         _made[key.digest()] = model.SerializeToString()
     target.write_bytes(_made[key.digest()])
     return target
