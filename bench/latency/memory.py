@@ -1,11 +1,13 @@
 """What a model takes in a process of its own: the peak of its memory, and what it starts."""
 
 import ctypes
+import functools
 import gc
 import json
 import os
 import select
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,18 +65,11 @@ def _in_child(make: Callable[[], tuple[Run, Count]]) -> Footprint | None:
             library = ctypes.CDLL(None)
             if hasattr(library, "mallopt"):  # glibc
                 library.mallopt(MMAP_THRESHOLD, 128 * KIB)
-            run, count = make()
-            run()
-            gc.collect()
-            if hasattr(library, "malloc_trim"):
-                library.malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text(
-                "5", encoding="utf-8"
-            )  # 5: reset VmHWM to the present VmRSS (man 5 proc)
-            for _ in range(3):
-                run()
-            found = _status("VmHWM") - _status("RssFile"), dict(count())
-            os.write(write_end, json.dumps(found).encode())
+            measure = functools.partial(_measure, make, library, torch.is_grad_enabled(), write_end)
+            # in a thread of its own, which has a heap of its own: the parent's has holes, and each run may fill another
+            thread = threading.Thread(target=measure)
+            thread.start()
+            thread.join()
         finally:
             os._exit(0)
     os.close(write_end)
@@ -83,6 +78,22 @@ def _in_child(make: Callable[[], tuple[Run, Count]]) -> Footprint | None:
     os.kill(child, signal.SIGKILL)  # it has answered or never will
     os.waitpid(child, 0)
     return Footprint(*json.loads(answer)) if answer else None
+
+
+def _measure(make: Callable[[], tuple[Run, Count]], library: ctypes.CDLL, gradients: bool, answer: int) -> None:
+    """Make and run in this process; what was found goes to the file descriptor `answer`."""
+    with torch.set_grad_enabled(gradients):  # which is each thread's own
+        run, count = make()
+        run()
+        gc.collect()
+        if hasattr(library, "malloc_trim"):
+            library.malloc_trim(0)
+        # 5: reset VmHWM to the present VmRSS (man 5 proc)
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+        for _ in range(3):
+            run()
+        found = _status("VmHWM") - _status("RssFile"), dict(count())
+    os.write(answer, json.dumps(found).encode())
 
 
 def _status(name: str) -> float:

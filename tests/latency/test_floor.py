@@ -45,9 +45,9 @@ def test_operations_in_int8_are_counted_apart(tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
     torch.onnx.export(Tiny().eval(), (torch.rand(1, 3, 10),), str(path), input_names=["x"], dynamo=False)
     assert graph_operations(path.read_bytes(), feeds[0]) == (CONVOLUTION + LINEAR + LSTM, 0)
-    _, linear, _ = quantisable(path)
+    _, linear, _ = every = quantisable(path)
     assert graph_operations(quantise(path, feeds, {}, [linear]).read_bytes(), feeds[0]) == (CONVOLUTION + LSTM, LINEAR)
-    assert graph_operations(quantise(path, feeds, {}).read_bytes(), feeds[0]) == (0, CONVOLUTION + LINEAR + LSTM)
+    assert graph_operations(quantise(path, feeds, {}, every).read_bytes(), feeds[0]) == (0, CONVOLUTION + LINEAR + LSTM)
 
 
 def test_operations_of_a_session_are_those_of_the_shared_trunk(stock: Any) -> None:
