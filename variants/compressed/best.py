@@ -1,4 +1,4 @@
-"""The fastest whole pipeline within 0.3 DER points: what `best-exact` does, with both models' graphs in int8."""
+"""The fastest whole pipeline within 0.3 DER points: `best-exact` with the embedding and the LSTMs in int8."""
 
 from functools import singledispatch
 
