@@ -81,5 +81,6 @@ def tables(rows: Sequence[Row], names: Sequence[str], lengths: Sequence[float]) 
 
 
 def took(cost: float, cores: int) -> str:
-    """Hours that the corpus takes at so many seconds of a core per second of audio: no less than its longest file."""
-    return f"{max(MINUTES * cost / cores, LONGEST * cost if cores > 1 else 0.0) / 60:.1f} h"
+    """What the corpus takes at so many seconds of a core per second of audio: no less than its longest file."""
+    minutes = max(MINUTES * cost / cores, LONGEST * cost if cores > 1 else 0.0)
+    return f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min"
