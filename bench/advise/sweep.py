@@ -71,6 +71,6 @@ def figure(name: str, found: Mapping[Cell, float], chosen: Cell) -> Figure:
         axes.set_ylabel("DER, %")
         axes.set_ylim(bottom=0)
         axes.set_title(f"{name}: DER by step and latency; the ring is what is recommended")
-        axes.legend(title="step", loc="lower right")
+        made.legend(title="step", loc="outside right upper")
         grid(axes, "both")
         return made

@@ -20,7 +20,7 @@ from bench.statistics import Ratio, sequential
 
 ALPHA = 0.01  # of all runs on unchanged code at most this share may be called regressed, and the other way round
 FIRST = 8  # blocks before the first look
-PAIRS = 5  # of processes by which a revision is judged at the least: one pair errs more often than `ALPHA` (docs/gate.md)
+PAIRS = 5  # of processes by which a revision is judged at the least: one errs more often than `ALPHA` (docs/gate.md)
 SETTLED = 0.5  # share of the budget from which on small regressions count
 REGRESSED, PASS, INCONCLUSIVE = "regressed", "pass", "inconclusive"
 EXIT = {REGRESSED: 10, INCONCLUSIVE: 11}  # codes of the session; pytest's own end at 5

@@ -131,6 +131,7 @@ def test_an_inconclusive_step_is_measured_on(history: Make, monkeypatch: pytest.
         return measure(*arguments, judged=judged, **named)
 
     shares: list[int] = []
+    monkeypatch.setattr("bench.gate.verdict.PAIRS", 1)
     monkeypatch.setattr(bisect_module, "beside", late)
     monkeypatch.setattr(bisect_module, "measure", measured)
     made = bisection(history(1.0, 1.0, 1.1), lines := [])
