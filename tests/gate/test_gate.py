@@ -267,6 +267,7 @@ def test_against_a_revision_the_baseline_is_judged_too(monkeypatch: pytest.Monke
     made.compare_with("old", {})
     made.measure("pipeline", lambda done: None)
     assert [(j.comparison.variant, j.verdict) for j in made.judgements] == [("baseline", REGRESSED)]
+    assert set(made.recordings["pipeline"].pairs.values()) == set(range(5)), "one pair of processes errs too often"
     assert made.judgements[0].ratio is not None and made.judgements[0].ratio.estimate == pytest.approx(2)
     assert made.notes == ["pipeline distilled: new since old"]
     assert [(f.kind, f.variant, f.why) for f in made.failures] == [

@@ -1,6 +1,7 @@
 """What variants call and start, counted in a process of their own; memory that is the same from run to run."""
 
-import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 import variants
-from bench.latency.memory import peak_memory
 from bench.pipeline.staged import PipelineSettings
 from bench.run.footprint import footprint_of
 from variants import registry, variant
@@ -75,15 +75,37 @@ def test_counts_of_a_variant_that_grew(stock: Any, segmenter: Any, hungry: None)
     assert onnxruntime.InferenceSession.run is run  # the count was the child's affair alone
 
 
-def test_memory_is_the_same_whatever_the_parent_has_freed() -> None:
-    def make() -> Any:
-        return lambda: torch.ones(4 << 20).sum()  # 16 MiB
+HOLES = """
+import random, torch
+from bench.latency.memory import peak_memory
 
-    draw, found = random.Random(0), []
-    for _ in range(6):  # holes in the heap, large enough for what is measured: each run could fill another
-        held = [torch.ones(draw.randrange(1 << 20, 7 << 20)) for _ in range(12)]
-        kept = held[::2]
-        held.clear()
-        found.append(peak_memory(make))
-        assert len(kept) == 6
-    assert found == [pytest.approx(16, rel=0.05)] * 6
+torch.set_num_threads(1)
+random.seed(0)
+
+
+def make():
+    left = []  # small ones, which break up the hole that a run has filled: the next run has to fill another
+
+    def run():
+        whole = torch.ones(4 << 20)  # 16 MiB
+        left.extend(torch.ones(1 << 12) for _ in range(8))
+        return whole.sum()
+
+    return run
+
+
+found = [peak_memory(make)]
+for _ in range(5):  # holes large enough for what is measured
+    held = [torch.ones(random.randrange(1 << 20, 7 << 20)) for _ in range(12)]
+    kept = held[::2]
+    del held[:]
+    found.append(peak_memory(make))
+    del kept
+print(*found)
+"""
+
+
+def test_memory_is_the_same_whatever_the_parent_has_freed() -> None:
+    """In a process of its own, whose heap has holes; measured on that heap, runs of 16 MiB took up to three times as much."""
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    assert [float(word) for word in done.stdout.split()] == [pytest.approx(16, rel=0.1)] * 6
