@@ -6,7 +6,6 @@ import variants
 from bench.latency import machine
 from bench.latency.quota import cpu_quota
 from bench.pipeline.oracle import OracleSegmentation
-from variants.exact.cached import CachedFront
 from variants.runtime.cpu import cpu_flags
 
 from .cores import Cores
@@ -47,11 +46,7 @@ def notes(models: Models, corpus: Corpus) -> list[str]:
         for name in models
         if not variants.get(name).pinned
     ]
-    lines += [
-        f"{name}: reuses work of earlier chunks"
-        for name, model in models.items()
-        if any(isinstance(part, CachedFront) for part in getattr(model, "modules", list)())
-    ]
+    lines += _reuse(models)
     lines += [f"{name}: its pipeline runs {models.other(name)}" for name in models.others]
     lines += [
         f"{name}: compiled in {seconds:.1f} s, of which no round is a part"
@@ -63,6 +58,21 @@ def notes(models: Models, corpus: Corpus) -> list[str]:
     if not models.segmentation_trained:
         lines.append("the segmentation has random weights: only its cost is measured; DER: not measured")
     return lines
+
+
+def _reuse(models: Models) -> list[str]:
+    """What variants keep of earlier chunks, those alike in one line; all others compute each chunk anew."""
+    found: dict[str, list[str]] = {}
+    for name, model in models.items():
+        parts = {"embedding": model, "segmentation": models.segmentation_of(name).model}
+        kept = [f"{reused} ({which})" for which, part in parts.items() for reused in sorted(reuses(part))]
+        found.setdefault(", ".join(kept), []).append(name)
+    return [f"{', '.join(names)}: reused of earlier chunks: {kept or 'nothing'}" for kept, names in found.items()]
+
+
+def reuses(model: object) -> set[str]:
+    """What the parts of a model declare as `reuses`: the work of earlier chunks that they do not do again."""
+    return {part.reuses for part in getattr(model, "modules", list)() if isinstance(getattr(part, "reuses", None), str)}
 
 
 def _segmentation_name(models: Models) -> str:

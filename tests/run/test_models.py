@@ -85,3 +85,21 @@ def test_a_chunk_that_the_segmentation_was_not_trained_on_is_said(
     assert models.trained_duration == trained
     models.options = ModelOptions("bundled", "oracle", None, False)
     assert models.trained_duration is None
+
+
+def test_what_variants_reuse_is_said_of_each(stock: Any) -> None:
+    names = ["baseline", "baseline-twin", "cached-sinc", "best-exact", "streaming-trunk"]
+    models = Models(ModelOptions("bundled", "bundled", None, False), 5.0, names)
+    vars(models).update(root=stock)
+
+    class Corpus:
+        problems: tuple[str, ...] = ()
+        recordings: tuple[Any, ...] = ()
+
+    first = "the first convolution"
+    assert [line for line in conditions.notes(models, Corpus()) if "earlier chunks" in line] == [  # type: ignore[arg-type]
+        "baseline, baseline-twin: reused of earlier chunks: nothing",
+        f"cached-sinc: reused of earlier chunks: {first} (embedding)",
+        f"best-exact: reused of earlier chunks: {first} (embedding), {first} (segmentation)",
+        "streaming-trunk: reused of earlier chunks: all frames of the trunk but the new ones (embedding)",
+    ]

@@ -41,6 +41,8 @@ class CachedFront(nn.Module):
     For inference. Not thread-safe: calls change what is kept, so each thread needs a model of its own.
     """
 
+    reuses = "the first convolution"  # of earlier chunks: what the report says
+
     def __init__(self, norm: nn.InstanceNorm1d, convolution: nn.Conv1d, pool: nn.MaxPool1d) -> None:
         super().__init__()
         if norm.track_running_stats or convolution.bias is not None or any(convolution.padding):

@@ -74,6 +74,7 @@ class StreamingTrunk(SharedTrunk):
     """
 
     stats_pool: ProductPool
+    reuses = "all frames of the trunk but the new ones"  # as `CachedFront.reuses`
 
     def __init__(
         self, model: nn.Module, seconds: float = SECONDS, step: Callable[[FrameTrunk], Step] | None = None
