@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-STUDIES = ("ablation", "costs", "distillation", "peers", "pruning", "sensitivity", "streaming", "wavlm")
+STUDIES = ("ablation", "costs", "distillation", "hour", "peers", "pruning", "sensitivity", "streaming", "wavlm")
 
 
 def main(arguments: list[str] | None = None) -> int:
