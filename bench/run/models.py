@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import variants
+from bench.latency.floor import in_int8
 from bench.latency.results import TWIN
 from bench.latency.size import parameters, saved_size
 from bench.pipeline.oracle import OracleSegmentation
@@ -84,7 +85,7 @@ class Models(Mapping[str, "Built"]):
         """The same models, those of some variants alone."""
         built, others = self._built
         found = copy.copy(self)
-        for made_of_all in ("trained", "sizes"):
+        for made_of_all in ("trained", "sizes", "in_int8"):
             vars(found).pop(made_of_all, None)
         kept = {name: model for name, model in built.items() if name in names}
         vars(found)["_built"] = kept, {name: other for name, other in others.items() if name in kept}
@@ -152,6 +153,12 @@ class Models(Mapping[str, "Built"]):
     def sizes(self) -> dict[str, float | None]:
         """Saved size of each variant in MiB."""
         return {name: saved_size(model) for name, model in self.items()}
+
+    @cached_property
+    def in_int8(self) -> list[str]:
+        """Variants of which a layer of the embedding or of their own segmentation is in int8."""
+        own = {name: model.model for name, model in self.others.items()}
+        return [name for name, model in self.items() if in_int8(model) or (name in own and in_int8(own[name]))]
 
     def facts(self, name: str) -> dict[str, Any]:
         """Parameters and origin of a variant's weights, as plain JSON values."""

@@ -1,12 +1,15 @@
 """Which models a run takes where none are named, with which thresholds, and what it says of them."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
+import torch
 from pyannote.audio.core.task import Problem, Resolution, Specifications
 from pyannote.audio.models.segmentation import PyanNet
+from torch import nn
 
 from bench.pipeline.staged import PRESETS
 from bench.run import conditions
@@ -28,6 +31,14 @@ def test_the_default_segmentation(options: Make, cache: Cache, fetched: bool, se
     assert (made.models.embedding, made.models.segmentation) == ("bundled", segmentation)
     assert (made.pipeline.tau, made.pipeline.rho, made.pipeline.delta) == PRESETS[preset]
     assert options("--segmentation", "bundled").models.segmentation == "bundled"
+
+
+def test_a_variant_is_in_int8_by_either_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    int8 = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 2)), {nn.Linear})
+    built = {"baseline": nn.Linear(3, 2), "int8-static": int8, "best": nn.Linear(3, 2)}
+    models = Models(ModelOptions("bundled", "bundled", None, False), 5.0, [*built])
+    monkeypatch.setattr(Models, "_built", (built, {"best": SimpleNamespace(model=int8)}))
+    assert models.in_int8 == ["int8-static", "best"]
 
 
 @pytest.mark.parametrize(
