@@ -314,6 +314,7 @@ def conditions(doc: Json) -> Table:
         "pinned to CPUs": ", ".join(str(cpu) for cpu in found.get("cpus", [])) or None,
         "embedding": found.get("embedding"),
         "segmentation": found.get("segmentation"),
+        "int8 calibrated on": found.get("calibration"),
         "timed on": ", ".join(found.get("timed_on", [])) or None,
         "scored on": ", ".join(found.get("scored_on", [])) or "nothing",
         "pipeline": ", ".join(f"{key} {value:g}" for key, value in settings.items()) or None,

@@ -165,6 +165,7 @@ def caption(findings: Findings) -> str:
     parts = [
         f"embedding: {conditions['embedding']}",
         f"segmentation: {conditions['segmentation']}",
+        *([f"int8 calibrated on {conditions['calibration']}"] if conditions.get("calibration") else []),
         f"chunk {settings['duration']:g} s, step {settings['step']:g} s, latency {settings['latency']:g} s, "
         f"tau {settings['tau']:g}, rho {settings['rho']:g}, delta {settings['delta']:g}",
     ]

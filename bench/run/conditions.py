@@ -6,6 +6,7 @@ import variants
 from bench.latency import machine
 from bench.latency.quota import cpu_quota
 from bench.pipeline.oracle import OracleSegmentation
+from variants.compressed.calibration import calibration
 from variants.exact.cached import CachedFront
 from variants.runtime.cpu import cpu_flags
 
@@ -24,6 +25,7 @@ def conditions(options: Options, cores: Cores, models: Models, corpus: Corpus, s
         "cpus": list(cores.threads.cpus),
         "embedding": str(variants.provenance_of(models.root)),
         "segmentation": _segmentation_name(models),
+        "calibration": _calibration(models),
         "segmentation_trained": models.segmentation_trained,
         "timed_on": [recording.name for recording, _ in corpus.timed],
         "scored_on": [recording.name for recording, _ in scores.parts],
@@ -63,6 +65,14 @@ def notes(models: Models, corpus: Corpus) -> list[str]:
     if not models.segmentation_trained:
         lines.append("the segmentation has random weights: only its cost is measured; DER: not measured")
     return lines
+
+
+def _calibration(models: Models) -> str | None:
+    """By what ranges in int8 were found, if not by the embedded speech."""
+    if models.options.calibration is None:
+        return None
+    found = calibration(models.options.calibration)
+    return f"{found.speech} (SHA-256 {found.digest[:12]})"
 
 
 def _segmentation_name(models: Models) -> str:
