@@ -24,7 +24,7 @@ from .history.runs import find, latest, read_runs, superfluous
 from .history.storage import locked
 from .latency.kinds import KINDS
 from .latency.machine import cpu_model
-from .report.accuracy import accuracy_table, file_table
+from .report.accuracy import accuracy_tables
 from .report.document import finished
 from .report.fitted import as_text, terminal_width
 from .report.history import as_bencher, as_csv, history_tables
@@ -132,8 +132,7 @@ def score(given: argparse.Namespace) -> None:
         run = _run(given, told)
         _ = run.scores.evidence
     findings = run.findings()
-    tables: list[Any] = [accuracy_table(findings), file_table(findings)]
-    parts = [*tables, *map(Text, [caption(findings), *notes(findings)])]
+    parts: list[Any] = [*accuracy_tables(findings), *map(Text, [caption(findings), *notes(findings)])]
     print(as_text(parts, terminal_width(sys.stdout.isatty())), end="")
     if run.scores.accuracy["baseline"].der is None:
         raise UserError(f"no DER was scored: {run.scores.unjudged or 'collar, overlap and UEM leave no speech'}")

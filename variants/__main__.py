@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from .commands import command, number
+from .commands import command, number, place
+from .compressed.calibration import calibrated_on
 from .errors import UnavailableError
 from .exporting import export_variant
 from .fetch import KNOWN, fetch, path_of
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     for kind, model in zip(MODELS, ("bundled", default_segmentation()), strict=True):
         exporting.add_argument(f"--{kind}", default=model, metavar="MODEL", help="as for pytest bench")
     exporting.add_argument("--trust-checkpoint", action="store_true", help="as for pytest bench")
+    exporting.add_argument("--calibration", type=place, metavar="DIR", help="as for pytest bench")
     exporting.add_argument(
         "--der",
         type=number(float, -100),
@@ -79,7 +81,8 @@ def export(given: argparse.Namespace) -> None:
     kind = get(given.name).model
     check_writable(given.out, "--out")  # before anything is loaded
     root = load(kind, getattr(given, kind), given.trust_checkpoint)
-    notes = export_variant(given.name, root, given.out, given.der, given.benchmarks.rglob("*.json"))
+    with calibrated_on(given.calibration):
+        notes = export_variant(given.name, root, given.out, given.der, given.benchmarks.rglob("*.json"))
     print(f"{given.out}: " + ", ".join(f"{key} {value}" for key, value in notes.items()))
 
 

@@ -20,6 +20,7 @@ from variants.files import write_atomically
 
 from .der import FileScore
 from .errors import Components
+from .rows import Row
 
 CODE = (  # of what results rest on
     Path(__file__).parent,
@@ -99,4 +100,6 @@ def as_score(entry: Mapping[str, Any]) -> FileScore:
         duration=entry["duration"],
         labels=entry["labels"],
         seconds=entry["seconds"],
+        cosines=tuple((cosine, count) for cosine, count in entry["cosines"]),
+        worst=tuple(Row(*row) for row in entry["worst"]),
     )

@@ -10,7 +10,9 @@ from bench.pipeline.diarize import Cut, Output
 from variants.arrays import Floats
 
 from .errors import Components, components, components_by_block, rate
+from .rows import WORST, Counts, Row, quantile
 
+LOW = 0.05  # of the cosines that are told of beside the lowest
 Turn = tuple[float, float, str]  # start and end in seconds, speaker
 
 
@@ -22,7 +24,8 @@ class FileScore:
     lowest over all embeddings, against the baseline's and the parent's. changed: start times (s) of the chunks whose
     labels differ from the parent's. turns: who spoke when, as the variant says. der_blocks, disagreement_blocks: the
     same errors by block of time, of `duration` seconds in all. labels: a digest of those of every chunk. seconds: that
-    its models took.
+    its models took. cosines: to the baseline's embeddings, counted over the rows in which somebody speaks. worst: of
+    those rows, the farthest from the parent's.
     """
 
     name: str
@@ -37,6 +40,8 @@ class FileScore:
     duration: float = 0.0
     labels: str = ""
     seconds: float = field(default=0.0, compare=False)
+    cosines: Counts = ()
+    worst: tuple[Row, ...] = ()
 
 
 def turns(labels: Annotation) -> tuple[Turn, ...]:
@@ -45,21 +50,30 @@ def turns(labels: Annotation) -> tuple[Turn, ...]:
     return tuple(sorted((round(s.start, 3), round(s.end, 3), str(speaker)) for s, _, speaker in tracks))
 
 
-def lowest_cosine(embeddings: Floats, reference: Floats) -> float | None:
-    """Lowest cosine over rows (..., dim) that are finite in `reference`; -1 if one is lost (NaN) only here.
+def row_cosines(embeddings: Floats, reference: Floats) -> Floats | None:
+    """Cosines of rows (..., dim); NaN where `reference` is not finite, -1 where a row is lost (NaN) only here.
 
     None between embeddings of different dimensions.
     """
     if embeddings.shape[-1] != reference.shape[-1]:
         return None
     finite, finite_reference = (np.isfinite(x).all(axis=-1) for x in (embeddings, reference))
-    if (finite_reference & ~finite).any():
-        return -1.0
-    a, b = (x[finite_reference].astype(np.float64) for x in (embeddings, reference))
-    if not len(a):
-        return 1.0
-    cosines = (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
-    return float(min(1.0, cosines.min()))
+    found = np.where(finite_reference, -1.0, np.nan)
+    both = finite & finite_reference
+    a, b = (x[both].astype(np.float64) for x in (embeddings, reference))
+    found[both] = np.minimum((a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)), 1.0)
+    return found
+
+
+def lowest_cosine(embeddings: Floats, reference: Floats) -> float | None:
+    """Lowest of `row_cosines`, 1 where there are none."""
+    found = row_cosines(embeddings, reference)
+    return None if found is None else lowest(found)
+
+
+def lowest(cosines: Floats) -> float:
+    """Of those that are numbers; 1 where none is."""
+    return float(np.nanmin(cosines, initial=1.0))
 
 
 def lower(*cosines: float | None) -> float | None:
@@ -148,6 +162,17 @@ class Accuracy:
     def cosine(self) -> float | None:
         """Lowest cosine to the baseline's embeddings; None where their dimension is another."""
         return lower(*(f.cosine for f in self.files))
+
+    @property
+    def low_cosine(self) -> float | None:
+        """A share of `LOW` of the cosines to the baseline's, where somebody speaks, is as low; None of none."""
+        return quantile(tuple(count for f in self.files for count in f.cosines), LOW)
+
+    @property
+    def worst(self) -> list[tuple[str, Row]]:
+        """The rows farthest from the parent's, by file name."""
+        found = [(f.name, row) for f in self.files for row in f.worst]
+        return sorted(found, key=lambda one: one[1].cosine)[:WORST]
 
     @property
     def changed(self) -> list[str]:

@@ -119,11 +119,27 @@ class Evidence:
         if pairs < 2:
             return None
         errors = []
-        for i in range(len(mine[0].files)):
-            own = _errors([a.files[i].disagreement_blocks for a in mine[: 2 * pairs]])
+        for i, own in enumerate(_unlike(mine[: 2 * pairs])):
             errors.append((own[:, ::2] + own[:, 1::2]) / 2 - found[i][:, :pairs])
-        scored = [_scored(file.disagreement_blocks) for file in mine[0].files]
-        groups = clusters([self.voices.get(file.name, ()) for file in mine[0].files])
+        return self._of_labels(mine[0], errors)
+
+    def disagreement(self, name: str) -> Crossed | None:
+        """Label disagreement with the baseline under the same perturbation, the mean over all that it heard.
+
+        What is exact and says what its parent says has its parent's. None before 4 perturbations.
+        """
+        mine = self.heard[self.speaker(name)]
+        return self._of_labels(mine[0], _unlike(mine)) if len(mine) >= 4 else None
+
+    @property
+    def twins_disagreement(self) -> Crossed | None:
+        """The control's: of the baseline with itself under another perturbation. None before 4."""
+        return self._of_labels(self.heard["baseline"][0], self._apart) if self.pairs >= 2 else None
+
+    def _of_labels(self, accuracy: Accuracy, errors: Sequence[Doubles]) -> Crossed:
+        """The mean of seconds of labels that differ, (blocks, perturbations), by file, in points of `accuracy`'s."""
+        scored = [_scored(file.disagreement_blocks) for file in accuracy.files]
+        groups = clusters([self.voices.get(file.name, ()) for file in accuracy.files])
         return crossed_difference(errors, scored, groups, fixed=True)
 
     @cached_property
@@ -187,6 +203,12 @@ def clusters(voices: Sequence[Collection[str]]) -> list[int]:
 
 def _labels(accuracies: Sequence[Accuracy]) -> list[list[str]]:
     return [[file.labels for file in accuracy.files] for accuracy in accuracies]
+
+
+def _unlike(replicas: Sequence[Accuracy]) -> list[Doubles]:
+    """Seconds by which labels differ from the baseline's, (blocks, perturbations), by file."""
+    files = range(len(replicas[0].files))
+    return [_errors([accuracy.files[i].disagreement_blocks for accuracy in replicas]) for i in files]
 
 
 def _errors(replicas: Sequence[Sequence[Components]]) -> Doubles:

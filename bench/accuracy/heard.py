@@ -50,8 +50,10 @@ class Heard:
         self.said = {run: hashlib.sha256() for run in self.first}
         self.took = dict.fromkeys([*self.first, *map(str, self.segment)], 0.0)
 
-    def __call__(self, chunks: slice) -> tuple[dict[str, torch.Tensor], dict[str, list[Annotation]]]:
-        """Embeddings and labels of the next chunks, by variant name; of those that have not failed."""
+    def __call__(
+        self, chunks: slice
+    ) -> tuple[dict[str, torch.Tensor], dict[str, list[Annotation]], dict[str, torch.Tensor]]:
+        """Embeddings, labels and segmentations of the next chunks, by variant name; of those that have not failed."""
         segmented: dict[int, torch.Tensor] = {}
         embeddings, labels = {}, {}
         for run in [run for run, name in self.first.items() if name not in self.failed]:
@@ -61,9 +63,11 @@ class Heard:
                 reason = (str(error).splitlines() or [""])[0]
                 failed = [name for name, mine in self.runs.items() if mine == run]
                 self.failed |= dict.fromkeys(failed, f"{type(error).__name__}: {reason}")
+        going = {name: run for name, run in self.runs.items() if name not in self.failed}
         return (
-            {name: embeddings[run] for name, run in self.runs.items() if name not in self.failed},
-            {name: labels[run] for name, run in self.runs.items() if name not in self.failed},
+            {name: embeddings[run] for name, run in going.items()},
+            {name: labels[run] for name, run in going.items()},
+            {name: segmented[id(self.segmentations[run])] for name, run in going.items()},
         )
 
     def _run(

@@ -11,9 +11,10 @@ from bench.pipeline.diarize import Cut, batches
 from bench.pipeline.staged import PipelineSettings
 from variants import UserError
 
-from .der import FileScore, Turn, changed_chunks, lower, lowest_cosine, score, turns
+from .der import FileScore, Turn, changed_chunks, lower, lowest, row_cosines, score, turns
 from .heard import Heard
 from .parts import Part
+from .rows import Rows
 
 if TYPE_CHECKING:
     from diart.models import SegmentationModel
@@ -77,8 +78,7 @@ class Hearing:
         """Scores of the wanted variants; None if the file is damaged. UserError if the baseline raises.
 
         All hear the file chunk by chunk beside one another; of a chunk nothing stays but what its labels were, as a
-        digest. Cosines and changed chunks are those of perturbation 0 only; where the parent raised, they are to the
-        baseline.
+        digest. Cosines and chunks are those of perturbation 0 only; where the parent raised, they are to the baseline.
         """
         file = self.task.cut(self.task.parts[job.part], job.perturbation)
         if file is None:
@@ -95,21 +95,26 @@ class Hearing:
         pairs = [(name, other) for name in parents for other in dict.fromkeys(("baseline", parents[name]))]
         cosines: dict[tuple[str, str], float | None] = dict.fromkeys(pairs, 1.0)
         changed: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+        rows = {pair: Rows() for pair in pairs}
         for chunks in batches(file):
             progress(chunks.start / len(file.chunks))
-            embeddings, labels = heard(chunks)
+            embeddings, labels, scores = heard(chunks)
             if "baseline" in heard.failed:
                 raise UserError(f"{file.recording.name}: the baseline failed: {heard.failed['baseline']}")
             for name, other in pairs:
                 if not {name, other} & heard.failed.keys():
-                    lowest = lowest_cosine(embeddings[name].numpy(), embeddings[other].numpy())
-                    cosines[name, other] = lower(cosines[name, other], lowest)
+                    near = row_cosines(embeddings[name].numpy(), embeddings[other].numpy())
+                    cosines[name, other] = lower(cosines[name, other], None if near is None else lowest(near))
+                    if near is not None:
+                        rows[name, other].add(file, chunks.start, near, scores[other], self.task.settings.tau)
                     changed[name, other] += changed_chunks(file, chunks.start, labels[name], labels[other])
         base = turns(heard.labels("baseline")) if "baseline" in needed else job.baseline
-        options, scores = (self.task.collar, self.task.skip_overlap), {}
+        options, made = (self.task.collar, self.task.skip_overlap), dict[str, FileScore]()
         for name in (name for name in job.names if name not in heard.failed):
             above = name, "baseline" if parents.get(name) in heard.failed else parents.get(name, "baseline")
             both = cosines.get((name, "baseline"), 1.0), cosines.get(above, 1.0)
             found = score(file, heard.labels(name), base, both, changed.get(above, []), *options)
-            scores[name] = replace(found, labels=heard.digest(name), seconds=heard.seconds(name))
-        return Found(scores, {name: heard.failed[name] for name in job.names if name in heard.failed})
+            made[name] = replace(found, labels=heard.digest(name), seconds=heard.seconds(name))
+            if above in rows:
+                made[name] = replace(made[name], cosines=rows[name, "baseline"].counts, worst=rows[above].worst)
+        return Found(made, {name: heard.failed[name] for name in job.names if name in heard.failed})

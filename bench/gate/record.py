@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
-import variants
 from bench.latency.interleave import BLOCK, LEAD, Subject
 from bench.latency.kinds import KindName
 from bench.latency.subjects import Item
@@ -51,7 +50,7 @@ def timed_copies(run: Run, kind: KindName, name: str) -> Timed:
     """Blocks of the subjects in `SAME` and `SLOWED`, or of any other label: each has a copy of the model for itself."""
 
     def subject(_: str, label: str) -> Subject:
-        return run.timing.subject(kind, name, variants.build(name, run.models.root))
+        return run.timing.subject(kind, name, run.models.build(name))
 
     side = Side.of(run)
     timed = Timed(replace(side, subject=subject, pinned=lambda label: side.pinned(name)), BLOCK, LEAD)

@@ -27,7 +27,8 @@ def differing_conditions(saved: Mapping[str, Any], now: Mapping[str, Any]) -> li
     then = saved.get("diartbench")
     if not then:
         return ["it does not say on what it was measured"]
-    pairs = [(what, then.get(what), now[what]) for what in ("threads", "embedding", "segmentation")]
+    named = ("threads", "embedding", "segmentation", "calibration")
+    pairs = [(what, then.get(what), now.get(what)) for what in named]
     pairs.insert(0, ("CPU", then.get("machine", {}).get("cpu"), now["machine"]["cpu"]))
     settings = then.get("settings") or {}
     pairs += [(name, settings.get(name), now["settings"].get(name)) for name in sorted({*settings, *now["settings"]})]

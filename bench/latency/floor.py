@@ -96,16 +96,10 @@ def operations(model: Any, call: Callable[[], Any]) -> Operations | None:
 
     None for a model whose arithmetic cannot be counted: torch's quantised layers, ONNX with branches, other runtimes.
     """
-    if isinstance(model, nn.Module):
-        if any("quantized" in type(m).__module__ for m in model.modules()):
-            return None
-        holders: list[Any] = [m for m in model.modules() if isinstance(m, Graph)]
-        files = [bytes(m.file.numpy()) for m in holders]
-    else:
-        loaded = getattr(model, "model", None)  # DIART's embedding models hold what they loaded
-        if loaded is None or not hasattr(loaded, "session"):
-            return None
-        holders, files = [loaded], [loaded.path.read_bytes()]
+    graphs = _graphs(model)
+    if graphs is None or _torch_int8(model):
+        return None
+    holders, files = graphs
     recorded = [_Recorded(holder.session) for holder in holders]
     try:
         for holder, recording in zip(holders, recorded, strict=True):
@@ -120,6 +114,28 @@ def operations(model: Any, call: Callable[[], Any]) -> Operations | None:
     if len(inside) < len(found):
         return None
     return Operations(counter.get_total_flops() + sum(o.float32 for o in inside), sum(o.int8 for o in inside))
+
+
+def in_int8(model: Any) -> bool:
+    """Whether any layer of a model is in int8, in torch or in the ONNX files that it runs."""
+    if _torch_int8(model):
+        return True
+    _, files = _graphs(model) or ([], [])
+    nodes = [node for file in files for node in onnx.load_from_string(file).graph.node]
+    return any(node.op_type == "DequantizeLinear" or node.op_type.startswith("DynamicQuantize") for node in nodes)
+
+
+def _torch_int8(model: Any) -> bool:
+    return isinstance(model, nn.Module) and any("quantized" in type(m).__module__ for m in model.modules())
+
+
+def _graphs(model: Any) -> tuple[list[Any], list[bytes]] | None:
+    """What holds a session, and its ONNX file; None for other runtimes."""
+    if isinstance(model, nn.Module):
+        holders: list[Any] = [m for m in model.modules() if isinstance(m, Graph)]
+        return holders, [bytes(m.file.numpy()) for m in holders]
+    loaded = getattr(model, "model", None)  # DIART's embedding models hold what they loaded
+    return None if loaded is None or not hasattr(loaded, "session") else ([loaded], [loaded.path.read_bytes()])
 
 
 def graph_operations(file: bytes, feeds: Mapping[str, NDArray[Any]]) -> Operations | None:

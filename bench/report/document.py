@@ -13,6 +13,7 @@ from bench.latency.results import TWIN, Kind
 from bench.statistics import Ratio, drift
 
 from .claims import answer, claims
+from .extra_info import mean_disagreement, worst_chunks
 from .findings import Findings
 from .format import scope
 from .paper import TABLE_III
@@ -172,7 +173,10 @@ def _accuracy(name: str, score: Accuracy, findings: Findings) -> Json:
         "heard": judged.heard if judged else len(evidence.heard.get(name, ())) if evidence else None,
         "disagreement": score.disagreement,
         "beyond_control": {key: getattr(beyond, key) for key in ("points", "low", "high")} if beyond else None,
+        "mean_disagreement": mean_disagreement(findings, name),
         "min_cosine": score.cosine,
+        "low_cosine": score.low_cosine,
+        "worst_chunks": worst_chunks(findings, name),
         "changed_chunks": len(score.changed),
         "by_file": {f.name: 100 * f.der.error / f.der.total if f.der and f.der.total else None for f in score.files},
     }

@@ -40,8 +40,24 @@ def extra_info(latency: Latency, findings: Findings, name: str, step: float) -> 
         "der_by_perturbation": [replica.der for replica in heard] or None,
         "der_judgement": _plain(asdict(judged)) if judged else None,
         "label_disagreement": accuracy.disagreement if accuracy else None,
+        "mean_disagreement": mean_disagreement(findings, name),
         "min_cosine": accuracy.cosine if accuracy else None,
+        "low_cosine": accuracy.low_cosine if accuracy else None,
+        "worst_chunks": worst_chunks(findings, name),
     }
+
+
+def mean_disagreement(findings: Findings, name: str) -> dict[str, float] | None:
+    """With the baseline's labels over all perturbations heard: points of speech, and their interval."""
+    evidence = findings.evidence
+    found = evidence.disagreement(name) if evidence and name in evidence.heard else None
+    return {key: getattr(found, key) for key in ("points", "low", "high")} if found else None
+
+
+def worst_chunks(findings: Findings, name: str) -> list[dict[str, Any]]:
+    """Of a variant in int8, those whose embeddings are farthest from its parent's; of others none."""
+    accuracy = findings.accuracy.get(name) if name in findings.in_int8 else None
+    return [{"file": file, **row._asdict()} for file, row in accuracy.worst] if accuracy else []
 
 
 def _ratio_facts(ratio: Ratio | None) -> dict[str, float | None] | None:

@@ -1,6 +1,6 @@
 """What one run found out: all that its tables, its page and its stored JSON are made from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,5 +30,6 @@ class Findings:
     judgements: Mapping[str, Judgement] = field(default_factory=dict)  # on DER, over the baseline's
     evidence: Evidence | None = None  # what they rest on
     broken: Mapping[str, str] = field(default_factory=dict)  # variants that could not be built or scored, and why
+    in_int8: Collection[str] = ()  # variants that are, in part at least
     references: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)  # who really spoke when, by file
     profiles: Mapping[str, Mapping[str, Profile]] = field(default_factory=dict)  # of two variants, by kind

@@ -116,6 +116,8 @@ def from_stored(saved: Mapping[str, Any]) -> Json:
     for variant in doc["variants"]:
         if variant["accuracy"]:
             variant["accuracy"] |= dict.fromkeys(("missed", "false_alarm", "confusion", "changed_chunks", "by_file"))
+            info = infos.get(variant["name"], {})
+            variant["accuracy"] |= {key: info.get(key) for key in ("mean_disagreement", "low_cosine", "worst_chunks")}
     return finished(doc, [])
 
 

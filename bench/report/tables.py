@@ -206,12 +206,31 @@ def accuracy(doc: Json) -> Table:
         changed = "–" if a["changed_chunks"] is None else str(a["changed_chunks"])
         shares = [number(a[key]) for key in ("der", "missed", "false_alarm", "confusion")]
         rows.append([name(v), *shares, points(a["increase"]), number(v["tolerance"]), a["verdict"] or "–",
-                     number(a["heard"], 0), number(a["disagreement"]), points(a["beyond_control"]),
-                     number(a["min_cosine"], 6), changed])  # fmt: skip
+                     number(a["heard"], 0), disagreement(a), points(a["beyond_control"]),
+                     number(a.get("low_cosine"), 4), number(a["min_cosine"], 6), changed])  # fmt: skip
     columns = ["variant", "DER, %", "missed", "false alarm", "confusion", "increase, points [interval]", "tolerance",
-               "verdict", "heard", "disagreement, %", "beyond the control's [95 %]", "min. cosine",
+               "verdict", "heard", "disagreement, % [95 %]", "beyond the control's [95 %]", "5 % cosine", "min. cosine",
                "changed chunks"]  # fmt: skip
     return Table("DER and what it is made of", columns, rows, frozenset({"verdict"}))
+
+
+def disagreement(accuracy: Json) -> str:
+    """Of labels with the baseline's, the mean over perturbations with its interval, or that of the recordings alone."""
+    found = accuracy.get("mean_disagreement")  # older documents lack it
+    if found is None:
+        return number(accuracy["disagreement"])
+    return bracketed([found[key] for key in ("points", "low", "high")], ".2f")
+
+
+def worst(doc: Json) -> Table:
+    """Chunks of the variants in int8 whose embeddings are farthest from their parents'."""
+    rows = [
+        [name(v), str(row["file"]), f"{row['start']:.2f}–{row['end']:.2f}", str(row["speaker"]),
+         number(row["spoken"]), number(row["cosine"], 4)]
+        for v in doc["variants"] for row in (v["accuracy"] or {}).get("worst_chunks") or []
+    ]  # fmt: skip
+    columns = ["variant", "file", "seconds", "speaker", "speaks, s", "cosine to its parent’s"]
+    return Table("Worst chunks in int8, where somebody speaks", columns, rows, frozenset({"file"}))
 
 
 def by_file(doc: Json) -> Table:
@@ -295,6 +314,7 @@ def conditions(doc: Json) -> Table:
         "pinned to CPUs": ", ".join(str(cpu) for cpu in found.get("cpus", [])) or None,
         "embedding": found.get("embedding"),
         "segmentation": found.get("segmentation"),
+        "int8 calibrated on": found.get("calibration"),
         "timed on": ", ".join(found.get("timed_on", [])) or None,
         "scored on": ", ".join(found.get("scored_on", [])) or "nothing",
         "pipeline": ", ".join(f"{key} {value:g}" for key, value in settings.items()) or None,

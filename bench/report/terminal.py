@@ -10,7 +10,7 @@ from bench.latency.results import TWIN, Kind, Latency
 from bench.latency.threads import Threads
 from bench.statistics import ENOUGH, Ratio, rounds_needed, unbeaten
 
-from .accuracy import accuracy_notes, accuracy_table, file_table
+from .accuracy import accuracy_notes, accuracy_tables
 from .claims import Claim, answer, claims
 from .comparison import compare_table
 from .findings import Findings
@@ -27,7 +27,7 @@ def render(findings: Findings, width: int = WIDTH) -> str:
     """The report as text: latency by kind, accuracy, stages, claims, notes and the answer."""
     parts: list[Any] = [latency_table(findings, kind) for kind in findings.kinds]
     if findings.accuracy:
-        parts += [accuracy_table(findings), file_table(findings)]
+        parts += accuracy_tables(findings)
     if findings.floors:
         parts.append(floor_table(findings))
     parts += [stage_table(kind, found) for kind, found in findings.kinds.items()]
@@ -165,6 +165,7 @@ def caption(findings: Findings) -> str:
     parts = [
         f"embedding: {conditions['embedding']}",
         f"segmentation: {conditions['segmentation']}",
+        *([f"int8 calibrated on {conditions['calibration']}"] if conditions.get("calibration") else []),
         f"chunk {settings['duration']:g} s, step {settings['step']:g} s, latency {settings['latency']:g} s, "
         f"tau {settings['tau']:g}, rho {settings['rho']:g}, delta {settings['delta']:g}",
     ]

@@ -6,6 +6,7 @@ import variants
 from bench.latency import machine
 from bench.latency.quota import cpu_quota
 from bench.pipeline.oracle import OracleSegmentation
+from variants.compressed.calibration import calibration
 from variants.runtime.cpu import cpu_flags
 
 from .cores import Cores
@@ -23,6 +24,7 @@ def conditions(options: Options, cores: Cores, models: Models, corpus: Corpus, s
         "cpus": list(cores.threads.cpus),
         "embedding": str(variants.provenance_of(models.root)),
         "segmentation": _segmentation_name(models),
+        "calibration": _calibration(models),
         "segmentation_trained": models.segmentation_trained,
         "timed_on": [recording.name for recording, _ in corpus.timed],
         "scored_on": [recording.name for recording, _ in scores.parts],
@@ -73,6 +75,14 @@ def _reuse(models: Models) -> list[str]:
 def reuses(model: object) -> set[str]:
     """What the parts of a model declare as `reuses`: the work of earlier chunks that they do not do again."""
     return {part.reuses for part in getattr(model, "modules", list)() if isinstance(getattr(part, "reuses", None), str)}
+
+
+def _calibration(models: Models) -> str | None:
+    """By what ranges in int8 were found, if not by the embedded speech."""
+    if models.options.calibration is None:
+        return None
+    found = calibration(models.options.calibration)
+    return f"{found.speech} (SHA-256 {found.digest[:12]})"
 
 
 def _segmentation_name(models: Models) -> str:

@@ -28,7 +28,7 @@ def footprint_of(name: str, models: Models, settings: PipelineSettings) -> Footp
 
 def _made(name: str, models: Models, settings: PipelineSettings) -> tuple[Run, Count]:
     census = Census()
-    embedding = variants.as_embedding_model(variants.build(name, models.root)).eval()
+    embedding = variants.as_embedding_model(models.build(name)).eval()
     waveform, weights = torch.zeros(ROWS, 1, round(settings.duration * RATE)), torch.ones(ROWS, FRAMES)
 
     def count() -> Mapping[str, int]:

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import variants
+from bench.latency.floor import in_int8
 from bench.latency.results import TWIN
 from bench.latency.size import parameters, saved_size
 from bench.pipeline.oracle import OracleSegmentation
 from variants import UnavailableError, UserError
+from variants.compressed.calibration import calibrated_on, calibration
 from variants.loading import load, trained_duration
 
 from .options import ModelOptions
@@ -84,7 +86,7 @@ class Models(Mapping[str, "Built"]):
         """The same models, those of some variants alone."""
         built, others = self._built
         found = copy.copy(self)
-        for made_of_all in ("trained", "sizes"):
+        for made_of_all in ("trained", "sizes", "in_int8"):
             vars(found).pop(made_of_all, None)
         kept = {name: model for name, model in built.items() if name in names}
         vars(found)["_built"] = kept, {name: other for name, other in others.items() if name in kept}
@@ -92,22 +94,28 @@ class Models(Mapping[str, "Built"]):
 
     def load(self) -> None:
         """Load and build all, so that what is wrong is said, and what cannot run is known; UserError."""
+        if self.options.calibration is not None:
+            calibration(self.options.calibration)
         _ = self.root, self.segmentation, self._built
 
     def alone(self, name: str) -> tuple[Built, SegmentationModel]:
         """One variant's embedding and segmentation, built without the other variants; UserError, or what it raises."""
-        built, other = variants.build(name, self.root), self.other(name)
-        if other is None:
-            return built, self.segmentation
-        return built, variants.as_segmentation_model(variants.build(other, self._segmentation_root))
+        other = self.other(name)
+        return self.build(name), self.segmentation if other is None else self.build_segmentation(other)
+
+    def build(self, name: str) -> Built:
+        """A variant of the embedding model, made anew."""
+        with calibrated_on(self.options.calibration):
+            return variants.build(name, self.root)
 
     @cached_property
     def _built(self) -> tuple[dict[str, Built], dict[str, SegmentationModel]]:
         """Every variant's embedding model, and those segmentation models that are not the stock one."""
-        root, built = self.root, {}
+        built: dict[str, Built] = {}
+        _ = self.root
         for name in self.wanted:
             try:
-                built[name] = variants.build(name, root)
+                built[name] = self.build(name)
             except UnavailableError as error:
                 self.skipped[name] = str(error)
             except Exception as error:  # somebody's own variant: the others go on
@@ -127,7 +135,8 @@ class Models(Mapping[str, "Built"]):
 
     def build_segmentation(self, name: str) -> SegmentationModel:
         """A variant of the segmentation model, made anew."""
-        return variants.as_segmentation_model(variants.build(name, self._segmentation_root))
+        with calibrated_on(self.options.calibration):
+            return variants.as_segmentation_model(variants.build(name, self._segmentation_root))
 
     def other(self, name: str) -> str | None:
         """The segmentation variant that a variant's pipeline runs; None for the stock one."""
@@ -152,6 +161,12 @@ class Models(Mapping[str, "Built"]):
     def sizes(self) -> dict[str, float | None]:
         """Saved size of each variant in MiB."""
         return {name: saved_size(model) for name, model in self.items()}
+
+    @cached_property
+    def in_int8(self) -> list[str]:
+        """Variants of which a layer of the embedding or of their own segmentation is in int8."""
+        own = {name: model.model for name, model in self.others.items()}
+        return [name for name, model in self.items() if in_int8(model) or (name in own and in_int8(own[name]))]
 
     def facts(self, name: str) -> dict[str, Any]:
         """Parameters and origin of a variant's weights, as plain JSON values."""

@@ -46,6 +46,9 @@ class ModelOptions:
     trust: bool
     """Whether a local checkpoint may import and unpickle what it names."""
 
+    calibration: Path | None = None
+    """Audio with RTTM by which ranges in int8 are found; None for the embedded `dev` split."""
+
 
 @dataclass(frozen=True)
 class CorpusOptions:
@@ -147,6 +150,12 @@ def add_options(add: Callable[..., Any]) -> None:
         help="variant of the segmentation model to run beside all but the baseline and its twin",
     )
     add("--trust-checkpoint", action="store_true", help="let a local checkpoint import and unpickle what it names")
+    add(
+        "--calibration",
+        type=place,
+        metavar="DIR",
+        help="folder of audio with RTTM to find ranges in int8 by (default: the embedded dev split)",
+    )
     add("--threads", type=int, default=1, metavar="N", help="threads of every runtime, pinned (default: 1)")
     add(
         "--preset",
@@ -241,14 +250,16 @@ def parse(get: Callable[[str], Any]) -> Options:
     thresholds = [
         value if get(name) is None else get(name) for name, value in zip(("tau", "rho", "delta"), preset, strict=True)
     ]
-    rttm, uem = (Path(get(labels)) if get(labels) is not None else None for labels in ("rttm", "uem"))
+    rttm, uem, calibration = (
+        Path(get(name)) if get(name) is not None else None for name in ("rttm", "uem", "calibration")
+    )
     profiled = tuple(dict.fromkeys(variants.get(name, "embedding").name for name in _names(get("profile"))))
     if len(profiled) not in (0, 2):
         raise UserError(f"--profile {get('profile')}: name two variants, with a comma between")
     for name in profiled:
         variants.require(name)
     return Options(
-        ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint")),
+        ModelOptions(get("embedding"), get("segmentation"), other, get("trust_checkpoint"), calibration),
         CorpusOptions(get("corpus"), tuple(_names(get("files"))) if get("files") else None, rttm, uem),
         PipelineSettings(get("chunk"), get("step"), get("latency"), *thresholds),
         ScoringOptions(

@@ -120,6 +120,7 @@ class Run:
             memory=self.timing.memory,
             counts=self.timing.counts,
             trained=self.models.trained,
+            in_int8=self.models.in_int8,
             floors=self.timing.floors,
             skipped=self.models.skipped,
             notes=[*conditions.notes(self.models, self.corpus), *self.scores.notes],

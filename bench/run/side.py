@@ -52,7 +52,7 @@ class Side:
             if kind not in STEADY:
                 raise UserError(f"unknown kind {kind!r}; known are: {', '.join(STEADY)}")
             name, again, _ = name.partition(AGAIN)
-            copies = (variants.build(name, run.models.root),) if again else ()
+            copies = (run.models.build(name),) if again else ()
             return run.timing.subject(kind, name, *copies)
 
         def counts(name: str) -> Mapping[str, float]:

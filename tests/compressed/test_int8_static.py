@@ -19,7 +19,7 @@ from bench.corpus import Recording
 from variants import UserError, exporting
 from variants.__main__ import main
 from variants.compressed import int8_static
-from variants.compressed.calibration import DEV, FLOOR, calibration
+from variants.compressed.calibration import DEV, FLOOR, calibrated_on, calibration
 from variants.compressed.int8_static import quantisable, quantise, sensitive
 
 
@@ -113,6 +113,7 @@ def test_exported_file_tells_of_its_calibration_and_runs_in_stock_diart(
         digest.update(path.read_bytes() + path.with_suffix(".rttm").read_bytes())
     assert saved["calibration_sha256"] == digest.hexdigest()
     assert saved["calibration_chunks"] == f"{len(calibration().weights)} of 5 s"
+    assert saved["calibration_speech"] == "embedded dev"
     assert saved["calibration_method"] == "percentile 99.999"
     assert saved["calibration_weight_bits"] in ("7", "8")
     loaded = EmbeddingModel.from_onnx(tmp_path / "out.onnx")
@@ -172,6 +173,32 @@ def test_weights_are_who_speaks(tmp_path: Path) -> None:
 def test_a_set_without_speech_is_refused(tmp_path: Path, rttm: str) -> None:
     with pytest.raises(UserError, match=r"calibration: no speech in .*give some with RTTM$"):
         calibration(conversation(tmp_path, rttm))
+
+
+def test_another_folder_calibrates_what_is_built_within_and_nothing_after(
+    stock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = "SPEAKER talk 1 0.0 5.0 <NA> <NA> a <NA> <NA>\n"
+    folder = conversation(tmp_path, turns, 5)
+    with calibrated_on(folder):
+        assert calibration() is calibration(folder) and len(calibration().weights) == 1
+        other = variants.build("int8-static", stock)
+    notes = {p.key: p.value for p in onnx.load(str(other.model.path)).metadata_props}
+    digest = hashlib.sha256((folder / "talk.wav").read_bytes() + turns.encode()).hexdigest()
+    assert notes["calibration_sha256"] == digest and notes["calibration_speech"] == tmp_path.name
+    assert notes["calibration_chunks"] == "1 of 5 s"
+    assert calibration() is calibration(DEV) and calibration().speech == "embedded dev"
+    with pytest.raises(UserError, match="no such folder"), calibrated_on(tmp_path / "missing"):
+        calibration()
+    assert calibration().speech == "embedded dev"
+
+
+def test_of_much_speech_some_is_taken_spread_over_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("variants.compressed.calibration.MOST", 2)
+    found = calibration(conversation(tmp_path, "SPEAKER talk 1 0.0 25.0 <NA> <NA> a <NA> <NA>\n", 25))
+    samples, _ = soundfile.read(tmp_path / "talk.wav", dtype="float32")
+    assert len(found.waveforms) == 2
+    assert (found.waveforms[:, 0] == np.stack([samples[:80_000], samples[160_000:240_000]])).all()
 
 
 def test_an_empty_set_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from bench.accuracy import cache
 from bench.accuracy.der import FileScore
 from bench.accuracy.errors import Components
+from bench.accuracy.rows import Row
 from bench.corpus import Recording
 from variants import build
 from variants.files import write_atomically
@@ -27,6 +28,8 @@ SCORE = FileScore(
     0.1 + 0.2,
     (0.25, 1e-9),
     ((0, 1.5, "x"),),
+    cosines=((0.9, 2), (1.0, 3)),
+    worst=(Row(-2.5, 2.5, 1, 0.75, 0.9),),
 )
 
 

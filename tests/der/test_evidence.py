@@ -118,6 +118,27 @@ def test_disagreement_is_held_against_that_of_the_twin() -> None:
     assert evidence(baseline=base[:3], distilled=mine[:3]).unlike("distilled") is None
 
 
+def test_disagreement_is_the_mean_over_perturbations_beside_the_twins() -> None:
+    """By hand: 5, 1, 3 and 7 of 100 s are 4 %; their mean's standard error times t of three degrees of freedom."""
+    one, other = ((0.0, 10.0, "a"),), ((0.0, 8.0, "a"), (8.0, 10.0, "b"))
+    base = [Accuracy((score(20.0, said=said),)) for said in (one, one, other, one, one)]
+    mine = [Accuracy((score(20.0, unlike),)) for unlike in (5.0, 1.0, 3.0, 7.0)]
+    found = evidence(baseline=base, distilled=mine)
+    made = found.disagreement("distilled")
+    assert made is not None and made.points == pytest.approx(4)
+    assert made.high - 4 == pytest.approx(stats.t.ppf(0.975, 3) * np.std([5, 1, 3, 7], ddof=1) / 2)
+    assert found.twins_disagreement is not None
+    assert found.twins_disagreement.points == pytest.approx(1)  # 2 s of 100 in one pair, none in the other
+    few = evidence(baseline=base[:4], distilled=mine[:3])
+    assert few.disagreement("distilled") is None and few.twins_disagreement is None
+
+
+def test_what_repeats_its_parent_has_its_disagreement() -> None:
+    base = [Accuracy((score(20.0, labels=str(i)),)) for i in range(4)]
+    found = evidence(baseline=base, shared_trunk=base[:1]).disagreement("shared-trunk")
+    assert found is not None and (found.points, found.low, found.high) == (0, 0, 0)
+
+
 @given(st.lists(st.sets(st.sampled_from("abcdef"), max_size=3), max_size=8))
 def test_files_with_common_voices_are_one_cluster(voices: list[set[str]]) -> None:
     found = clusters(voices)

@@ -108,10 +108,11 @@ def test_scores_are_those_of_whole_outputs(
     )
     found = accuracy(built, wanted, tmp_path)
 
-    outputs = {}
+    outputs, scores = {}, {}
     for name, model in built.items():
         embedding, model_s = variants.as_embedding_model(model), wanted.others.get(name, root)
         file = segment(clip, SETTINGS, model_s)
+        scores[name] = file.segmentations
         outputs[name] = diarize(file, embed(file, embedding), SETTINGS, model_s, embedding)
     for name, parent in [
         ("distilled", "baseline"),
@@ -128,6 +129,18 @@ def test_scores_are_those_of_whole_outputs(
         assert score.parent_cosine == pytest.approx(lowest_cosine(mine.embeddings, above.embeddings), abs=1e-6)
         assert list(score.changed) == changed_chunks(file, 0, mine.by_chunk, above.by_chunk)
         assert (score.labels == found[parent].files[0].labels) == (not score.changed)
+        speaking = (scores["baseline"] >= 0.5).any(1).numpy()  # (chunks, speakers)
+        each = torch.cosine_similarity(torch.from_numpy(mine.embeddings), torch.from_numpy(base.embeddings), -1)
+        counted = np.repeat(*map(np.array, zip(*score.cosines, strict=True)))
+        assert counted == pytest.approx(np.sort(each.numpy()[speaking]), abs=1e-4)
+        to_parent = torch.cosine_similarity(torch.from_numpy(mine.embeddings), torch.from_numpy(above.embeddings), -1)
+        last = np.sort(to_parent.numpy()[(scores[parent] >= 0.5).any(1).numpy()])[:3]
+        assert [row.cosine for row in score.worst] == pytest.approx(last, abs=1e-4)
+        for row in score.worst:
+            chunk = next(i for i in range(len(file.chunks)) if abs(file.chunks.start(i) - row.start) < 1e-3)
+            assert to_parent[chunk, row.speaker - 1] == pytest.approx(row.cosine, abs=1e-4) and row.end == row.start + 5
+            share = (scores[parent][chunk, :, row.speaker - 1] >= 0.5).float().mean()
+            assert row.spoken == pytest.approx(5 * float(share), abs=0.01)
     assert found["distilled"].files[0].labels != found["baseline"].files[0].labels
     assert len(found["distilled"].changed) > len(found["distilled-shared-trunk"].changed)
     assert found["distilled"].cosine < 0.99

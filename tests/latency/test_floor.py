@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import variants
-from bench.latency.floor import Floor, Operations, graph_operations, operations, peak
+from bench.latency.floor import Floor, Operations, graph_operations, in_int8, operations, peak
 from variants.compressed.int8_static import quantisable, quantise
 from variants.runtime.graph import Graph
 
@@ -48,6 +48,23 @@ def test_operations_in_int8_are_counted_apart(tmp_path: Path) -> None:
     _, linear, _ = every = quantisable(path)
     assert graph_operations(quantise(path, feeds, {}, [linear]).read_bytes(), feeds[0]) == (CONVOLUTION + LSTM, LINEAR)
     assert graph_operations(quantise(path, feeds, {}, every).read_bytes(), feeds[0]) == (0, CONVOLUTION + LINEAR + LSTM)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_one_layer_in_int8_is_enough(layer: int) -> None:
+    example, made = torch.rand(1, 3, 10), []
+
+    def finish(path: Path) -> Path:
+        return quantise(path, [{"inputs": example.numpy()}], {}, [quantisable(path)[layer]])
+
+    made = [Graph(Tiny().eval(), example, *how) for how in ((), (finish,))]
+    assert [in_int8(nn.Sequential(graph)) for graph in made] == [False, True]
+
+
+def test_torchs_own_layers_in_int8_are_seen_and_other_runtimes_are_not() -> None:
+    model = nn.Sequential(nn.Linear(3, 2))
+    assert not in_int8(model) and not in_int8(object())
+    assert in_int8(torch.ao.quantization.quantize_dynamic(model, {nn.Linear}))
 
 
 def test_operations_of_a_session_are_those_of_the_shared_trunk(stock: Any) -> None:

@@ -11,12 +11,14 @@ import pytest
 from bench.accuracy.der import Accuracy, FileScore, Turn, turns
 from bench.accuracy.errors import Components
 from bench.accuracy.evidence import Evidence
+from bench.accuracy.rows import Row
 from bench.accuracy.verdict import Judgement
 from bench.latency.floor import Floor, Operations
 from bench.latency.interleave import Measurement, Rounds
 from bench.latency.results import summarize
 from bench.report import tables
 from bench.report.document import document, finished, missing, past
+from bench.report.extra_info import extra_info
 from bench.report.findings import Findings
 from bench.report.stored import read, stored_runs
 from bench.report.timeline import timeline
@@ -44,7 +46,8 @@ def rounds(factor: float) -> Rounds:
 def scored(confusion: float, said: tuple[Turn, ...] = SAID) -> Accuracy:
     """Two files of 50 s of speech each."""
     der, labels = Components(50, 1, 2, confusion), Components(50, 0, 0, confusion)
-    file = FileScore("talk", der, labels, 0.9, 0.99, (1.25,), said, (der,), (labels,), 10.0)
+    near = ((0.97, 1), (1.0, 19)), (Row(-2.5, 2.5, 2, 1.25, 0.97),)
+    file = FileScore("talk", der, labels, 0.9, 0.99, (1.25,), said, (der,), (labels,), 10.0, "", 0.0, *near)
     return Accuracy((file, replace(file, name="meeting")))
 
 
@@ -73,6 +76,7 @@ def made(**changes: Any) -> Findings:
         compared={},
         broken={"unbuildable": "cannot be built: RuntimeError: x"},
         references={"talk": SAID, "meeting": SAID},
+        in_int8=["distilled"],
         floors={"baseline": Floor(Operations(6_100_000_000), Operations(2e11, 8e11))},
     )
     return replace(findings, **changes)
@@ -98,6 +102,11 @@ def test_the_document_holds_what_was_found() -> None:
     assert distilled["accuracy"]["increase_elsewhere"] == [1.0, 3.0]
     # its labels differ from the baseline's in 6 of 50 s, in which the baseline's never differ
     assert distilled["accuracy"]["beyond_control"]["points"] == pytest.approx(12)
+    assert distilled["accuracy"]["mean_disagreement"] == {key: pytest.approx(12) for key in ("points", "low", "high")}
+    assert distilled["accuracy"]["low_cosine"] == 0.97
+    worst = ["distilled *", "talk", "-2.50–2.50", "2", "1.25", "0.9700"]
+    assert tables.worst(doc).rows == [worst, [worst[0], "meeting", *worst[2:]]]
+    assert tables.accuracy(doc).rows[-1][9] == "12.00 [12.00, 12.00]"
     assert distilled["accuracy"]["by_file"] == {"talk": pytest.approx(18), "meeting": pytest.approx(18)}
     assert distilled["paper"] == {"der": 49.726088, "latency_s": 0.058739, "size_mib": 13.61}
     assert doc["answer"].startswith("None within tolerance") and not distilled["trained"]
@@ -198,6 +207,18 @@ def test_a_stored_run_goes_as_far_as_it_goes() -> None:
     assert folded["accuracy"]["verdict"] == "not resolved"  # runs of that time judged by one hearing
     assert doc["answer"].startswith("None within tolerance is distinguishable") and "Not resolved: s" in doc["answer"]
     assert doc["timeline"] is None
+    assert tables.worst(doc).rows == [] and folded["accuracy"]["low_cosine"] is None  # not stored at that time
+
+
+def test_what_int8_does_is_stored_and_read(tmp_path: Path) -> None:
+    saved, findings = json.loads(FIRST.read_text()), made()
+    benchmark = next(b for b in saved["benchmarks"] if b["name"] == "bench_pipeline[distilled]")
+    latency = findings.kinds["pipeline"].latencies["distilled"]
+    benchmark["extra_info"] |= extra_info(latency, findings, "distilled", step=0.25)
+    (tmp_path / "run.json").write_text(json.dumps(saved))
+    now, then = (by_name(doc, "distilled")["accuracy"] for doc in (document(findings, ""), read(tmp_path / "run.json")))
+    for key in ("mean_disagreement", "low_cosine", "worst_chunks"):
+        assert now[key] and then[key] == now[key]
 
 
 def test_a_stored_verdict_is_read_and_one_that_there_is_not_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from bench.accuracy.der import Accuracy, FileScore
 from bench.accuracy.errors import Components
 from bench.accuracy.evidence import Evidence
+from bench.accuracy.rows import Row
 from bench.accuracy.verdict import Judgement
 from bench.history.compare import differing_conditions, judge, stored_ratios
 from bench.latency.floor import Floor, Operations
@@ -39,8 +40,9 @@ def rounds(factor: float) -> Rounds:
 def accuracy(confusion: float) -> Accuracy:
     """Two files of 50 s of speech each, with some confusion."""
     der, labels = Components(50, 1, 2, confusion), Components(50, 0, 0, confusion)
-    file = FileScore("talk", der, labels, 0.9, 0.99, (1.25,), (), (der,), (labels,), 10.0)
-    return Accuracy((file, replace(file, name="meeting")))
+    near = ((0.97, 1), (1.0, 19)), (Row(10.0, 15.0, 1, 0.5, 0.97), Row(3.0, 8.0, 3, 4.0, 0.98))
+    file = FileScore("talk", der, labels, 0.9, 0.99, (1.25,), (), (der,), (labels,), 10.0, "", 0.0, *near)
+    return Accuracy((file, replace(file, name="meeting", worst=(Row(-2.5, 2.5, 2, 1.25, 0.5),))))
 
 
 @pytest.fixture
@@ -57,6 +59,7 @@ def findings() -> Findings:
         kinds={"model-only": kind, "pipeline": kind},
         accuracy={name: accuracy(CONFUSION[name]) for name in NAMES},
         judgements={"distilled-int8": INT8},
+        in_int8=["distilled-int8"],
         evidence=Evidence({name: [accuracy(CONFUSION[name])] * 9 for name in NAMES}, 2, {}),
         sizes=dict.fromkeys(NAMES, 16.62),
         memory={},
@@ -152,6 +155,17 @@ def test_accuracy_and_stages(findings: Findings) -> None:
     int8 = row(text, "Accuracy", "distilled-int8")
     # confusion 9 of 50 s against 5 of 50 s: 8 points more, in either file
     assert "24.00" in int8 and "+8.00 [+7.00, +9.00]" in int8 and "worse" in int8 and "0.900000" in int8
+    # its labels differ in 9 of 50 s under all perturbations; of 20 cosines one is lower than 1
+    assert "18.00 [18.00, 18.00]" in int8 and "0.9700" in int8
+    assert "its labels disagree with its own in 0.00 [0.00, 0.00] % of speech" in " ".join(text.split())
+    worst = text.split("Worst chunks in int8")[1].split("Stages")[0]
+    lines = [line.split() for line in worst.splitlines() if "distilled" in line]
+    assert lines == [
+        ["distilled-int8", "meeting", "-2.50-2.50", "2", "1.25", "0.5000"],
+        ["distilled-int8", "talk", "10.00-15.00", "1", "0.50", "0.9700"],
+        ["distilled-int8", "talk", "3.00-8.00", "3", "4.00", "0.9800"],
+    ]
+    assert "Worst chunks" not in render(replace(findings, in_int8=()))
     stages = row(text, "Stages of the pipeline", "baseline").split()
     assert stages[1:5] == ["12.2", "42.7", "6.1", "61.0"]  # 20, 70 and 10 % of 61 ms
     assert stages[5:] == ["61.0", "62.0", "62.0", "-", "62.0"]  # p50, p90, p95 without its interval, p99 of 24 rounds
@@ -202,6 +216,9 @@ def test_extra_info(findings: Findings) -> None:
     assert info["ratio_to_parent"]["estimate"] == pytest.approx(0.6 / 0.9)
     assert info["real_time_factor"] == pytest.approx(0.6 * 0.061 / 0.25)
     assert info["der"] == pytest.approx(24) and info["der_increase"] == pytest.approx(8)
+    assert info["mean_disagreement"] == {key: pytest.approx(18) for key in ("points", "low", "high")}
+    row = {"file": "meeting", "start": -2.5, "end": 2.5, "speaker": 2, "spoken": 1.25, "cosine": 0.5}
+    assert info["worst_chunks"][0] == row and len(info["worst_chunks"]) == 3 and info["low_cosine"] == 0.97
     assert info["p99_s"] is None and info["max_s"] == pytest.approx(0.6 * 0.062)
     assert info["p95_interval_s"] is None and info["p99_interval_s"] is None  # of 24 rounds
 

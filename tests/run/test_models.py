@@ -1,17 +1,24 @@
 """Which models a run takes where none are named, with which thresholds, and what it says of them."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyannote.audio  # noqa: F401 - a session in this process forgets its imports, and torch allows no second
 import pytest
+import torch
 from pyannote.audio.core.task import Problem, Resolution, Specifications
 from pyannote.audio.models.segmentation import PyanNet
+from torch import nn
 
+import variants
 from bench.pipeline.staged import PRESETS
 from bench.run import conditions
 from bench.run.models import Models
 from bench.run.options import ModelOptions, Options
+from variants import UserError
+from variants.compressed.calibration import calibration
 
 PAPERS = "pyannote/segmentation"
 Make = Callable[..., Options]
@@ -28,6 +35,32 @@ def test_the_default_segmentation(options: Make, cache: Cache, fetched: bool, se
     assert (made.models.embedding, made.models.segmentation) == ("bundled", segmentation)
     assert (made.pipeline.tau, made.pipeline.rho, made.pipeline.delta) == PRESETS[preset]
     assert options("--segmentation", "bundled").models.segmentation == "bundled"
+
+
+def test_models_are_built_by_the_calibration_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, folder = [], tmp_path / "talks"
+    monkeypatch.setattr("variants.compressed.calibration._read", lambda folder: seen.append(folder) or folder)
+    monkeypatch.setattr(variants, "build", lambda name, root: calibration())
+    models = Models(ModelOptions("bundled", "bundled", None, False, folder), 5.0, ["best"])
+    vars(models).update(root=None, _segmentation_root=None)
+    monkeypatch.setattr(variants, "as_segmentation_model", lambda model: model)
+    assert models.build("best") == models.build_segmentation("segmentation-onnx") == folder
+    assert models.alone("best") == (folder, folder)
+    assert set(seen) == {folder} and calibration() != folder
+
+
+def test_a_calibration_that_cannot_be_read_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    models = Models(ModelOptions("bundled", "bundled", None, False, tmp_path / "missing"), 5.0, ["baseline"])
+    with pytest.raises(UserError, match=r"calibration: .*missing: no such folder"):
+        models.load()
+
+
+def test_a_variant_is_in_int8_by_either_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    int8 = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 2)), {nn.Linear})
+    built = {"baseline": nn.Linear(3, 2), "int8-static": int8, "best": nn.Linear(3, 2)}
+    models = Models(ModelOptions("bundled", "bundled", None, False), 5.0, [*built])
+    monkeypatch.setattr(Models, "_built", (built, {"best": SimpleNamespace(model=int8)}))
+    assert models.in_int8 == ["int8-static", "best"]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ Make = Callable[..., Options]
 def test_each_option_goes_to_its_subject(options: Make) -> None:
     one = "--embedding e.ckpt --segmentation-variant segmentation-onnx --trust-checkpoint --corpus talks --files a,,b "
     other = "--accuracy full --accuracy-budget 9 --accuracy-strict --collar 0.5 --skip-overlap --threads 2 --budget 7 "
-    third = "--seed 3 --processes 5 --chunk 4 --step 1 --latency 2 --jobs dask://host:8786 --any-cpu"
+    third = "--seed 3 --processes 5 --chunk 4 --step 1 --latency 2 --jobs dask://host:8786 --any-cpu --calibration own"
     made = options(*(one + other + third).split())
     assert vars(made.models) == {
-        "embedding": "e.ckpt", "segmentation": "bundled", "segmentation_variant": "segmentation-onnx", "trust": True
+        "embedding": "e.ckpt", "segmentation": "bundled", "segmentation_variant": "segmentation-onnx", "trust": True,
+        "calibration": Path("own"),
     }  # fmt: skip
     assert (made.corpus.folder, made.corpus.files) == (Path("talks"), ("a", "b"))
     assert vars(made.scoring) == {
@@ -28,7 +29,7 @@ def test_each_option_goes_to_its_subject(options: Make) -> None:
     }  # fmt: skip
     assert vars(made.timing) == {"threads": 2, "budget": 7, "seed": 3, "processes": 5}
     assert (made.pipeline.duration, made.pipeline.step, made.pipeline.latency) == (4, 1, 2)
-    assert options().corpus.files is None
+    assert options().corpus.files is None and options().models.calibration is None
 
 
 @pytest.mark.parametrize(
