@@ -19,6 +19,7 @@ from variants import UserError
 from variants.arrays import Floats
 from variants.commands import command, place
 from variants.compressed.calibration import calibration
+from variants.compressed.equalised import equalise
 from variants.compressed.int8_static import Feeds, chunk_feeds, quantisable, quantise, row_feeds, sensitive
 from variants.exact.cached import CachedFront
 from variants.exact.row_graph import row_graph
@@ -28,6 +29,7 @@ from variants.runtime.onnx import export, session
 from .speech import SPEAKS, Bools, Speech, spoken
 
 LEFT, TIMED = 4, 40  # layers left in float one after another; chunks of which the fastest counts
+LEAST = 0.05  # milliseconds: less is none
 Measure = Callable[[Floats, Floats, Bools], float]  # of outputs in int8 and in float, in some (chunks, speakers)
 
 
@@ -56,7 +58,7 @@ def study(given: argparse.Namespace) -> None:
             heard = {name: Heard(path, found, found.chunks, across) for name, found in speech.items()}
             feeds, notes = chunk_feeds()
         else:
-            export(row_graph(network), path)
+            export(row_graph(equalise(network)), path)
             heard = {name: Heard(path, found, found.rows, low_cosine) for name, found in speech.items()}
             feeds, notes = row_feeds(calibration())
         for line in tables(path, heard, lambda nodes: quantise(path, feeds, notes, nodes)):
@@ -102,24 +104,24 @@ def tables(path: Path, heard: Mapping[str, Heard], quantised: Callable[[Sequence
     """Lines of two: sets of layers in int8 by kind of speech; then by part of the speech for those that are chosen.
 
     quantised: the graph with some nodes in int8. `LEFT` layers stay in float one after another, in the order of what
-    each does alone to the first kind of speech.
+    each alone costs the first kind of speech for every millisecond that it saves.
     """
     every, left = quantisable(path), sensitive(path)
     first, *_ = heard.values()
-    alone: dict[str, float] = {}  # what a layer does
+    price: dict[str, float] = {}  # of a millisecond
 
     def line(label: str, nodes: Sequence[str]) -> str:
         made = quantised(nodes)
         found = [kind(made)[0] for kind in heard.values()]
-        alone[label] = abs(found[0] - first.best)
         saved = 1000 * (quickest(path, first.feeds) - quickest(made, first.feeds))
+        price[label] = abs(found[0] - first.best) / max(saved, LEAST)
         return row(label, number(int8_share(made, first.feeds[0]), 1), number(saved), *(number(x, 4) for x in found))
 
     yield from head("in int8", "operations, %", "saves, ms", *heard)
     for name in track(every, console=Console(stderr=True), transient=True):
         yield line(name, [name])
     yield line("all", every)
-    worst = sorted(every, key=lambda name: -alone[name])
+    worst = sorted(every, key=lambda name: -price[name])
     for count in range(1, LEFT + 1):
         if rest := [name for name in every if name not in worst[:count]]:
             yield line(f"all but {', '.join(worst[:count])}", rest)

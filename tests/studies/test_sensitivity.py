@@ -43,8 +43,11 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_tables_name_the_layer_that_int8_harms_and_leave_it_in_float(tmp_path: Path) -> None:
+def test_tables_name_the_layer_that_int8_harms_and_leave_it_in_float(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(sensitivity, "quickest", lambda made, _: 0.003 if made == path else 0.002)
     path = tmp_path / "two.onnx"
     torch.onnx.export(Two().eval(), (torch.rand(1, 1, 40),), str(path), input_names=["x"], dynamo=False)
     found = made()
@@ -59,10 +62,29 @@ def test_tables_name_the_layer_that_int8_harms_and_leave_it_in_float(tmp_path: P
     # 36 outputs of eight filters of 5, 34 of six of 8 x 3
     assert float(first[1]) == pytest.approx(100 * 36 * 8 * 5 / (36 * 8 * 5 + 34 * 6 * 24), abs=0.05)
     assert float(first[1]) + float(second[1]) == pytest.approx(100, abs=0.1) and everything[1] == "100.0"
+    assert {row[2] for row in rows[2:]} == {"1.00"}
     assert without[0] == f"all but {first[0]}" and chosen[0] == f"chosen: all but {first[0]}"
     assert without[3:] == chosen[3:] == second[3:]  # of two layers one is left
     parts = [cells(line) for line in lines[lines.index("") + 3 :]]
     assert [part[0] for part in parts] == [*found.parts] and parts[0][1] == second[3]
+
+
+def test_what_saves_nothing_is_the_first_to_stay_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "two.onnx"
+    torch.onnx.export(Two().eval(), (torch.rand(1, 1, 40),), str(path), input_names=["x"], dynamo=False)
+    found, made_of = made(), {path: 0.003}
+    feeds = [{"x": waveform[None]} for waveform in found.waveforms]
+    monkeypatch.setattr(sensitivity, "quickest", lambda made, _: made_of[made])
+    monkeypatch.setattr(sensitivity, "LEAST", 1e-9)
+
+    def quantised(nodes: list[str]) -> Path:
+        made = quantise(path, feeds, {}, nodes).rename(tmp_path / f"{len(made_of)}.onnx")
+        made_of[made] = 0.003 if "second" in nodes[0] else 0.001
+        return made
+
+    lines = [*sensitivity.tables(path, {"dev": Heard(path, found, feeds, low_cosine)}, quantised)]
+    assert cells(lines[5])[0] == "all but " + cells(lines[3])[0]
 
 
 def test_parts_of_speech_are_what_they_are_called() -> None:

@@ -10,6 +10,7 @@ from variants.registry import variant
 from variants.runtime.onnx import Finish
 
 from .calibration import calibration
+from .equalised import equalise
 from .int8_static import quantised
 
 
@@ -43,4 +44,4 @@ def behind(front: nn.Module) -> Finish:
 @singledispatch
 def best(model: nn.Module) -> nn.Module:
     """The first convolution cached, in float; what lies between it and the pooling as one int8 graph."""
-    return cached_graph(model, behind)
+    return cached_graph(equalise(model), behind)

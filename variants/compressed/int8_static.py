@@ -20,6 +20,7 @@ from variants.runtime.cpu import multiplies_int8
 from variants.runtime.onnx import Finish, load_in_diart, pinned
 
 from .calibration import Calibration, calibration
+from .equalised import equalise
 
 if TYPE_CHECKING:
     from diart.models import EmbeddingModel
@@ -172,4 +173,4 @@ def quantised(feeds: Feeds, notes: Mapping[str, str]) -> Finish:
 @singledispatch
 def int8_static(model: nn.Module) -> EmbeddingModel:
     """The graph of `onnx-tuned` with int8 convolutions and linear layer, the sinc filters in float."""
-    return pinned(load_in_diart(row_graph(model), finish=quantised(*row_feeds(calibration()))))
+    return pinned(load_in_diart(row_graph(equalise(model)), finish=quantised(*row_feeds(calibration()))))
