@@ -48,6 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     tuning.add_argument(
         "--trials", type=number(int, 1), default=100, metavar="N", help="settings to try (default: 100)"
     )
+    tuning.add_argument(
+        "--heard",
+        type=number(int, 1),
+        default=4,
+        metavar="N",
+        help="perturbations to take the mean over: the best under one alone is mostly luck (default: 4)",
+    )
     advising = commands.add_parser("advise", help=f"which variant at which step (--variants, default: {VARIANTS})")
     advising.set_defaults(run=advice)
     add_advice_options(advising)
@@ -157,8 +164,10 @@ def best_thresholds(given: argparse.Namespace) -> None:
     if any(recording.reference is None for recording in run.corpus.recordings):
         raise UserError("tune: every recording needs a reference")
     embedding = variants.as_embedding_model(run.models["baseline"])
-    settings, files = run.options.pipeline, run.corpus.segmented(run.scores.parts)
-    objective = recorded_objective(files, run.models.segmentation, embedding, settings)
+    settings, segmentation = run.options.pipeline, run.models.segmentation
+    parts = run.scores.parts
+    files = [file for number in range(given.heard) for file in run.corpus.segmented(parts, perturbation=number)]
+    objective = recorded_objective(files, segmentation, embedding, settings)
     best, der = tune(objective, settings, given.trials, given.seed)
     print(f"start: DER {objective(settings):.2f} % at {settings.tau:.3f}, {settings.rho:.3f}, {settings.delta:.3f}")
     print(f"best:  DER {der:.2f} % at --tau {best.tau:.3f} --rho {best.rho:.3f} --delta {best.delta:.3f}")

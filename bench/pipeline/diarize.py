@@ -186,10 +186,14 @@ class Diarizer:
 
 
 def segment(
-    recording: Recording, settings: PipelineSettings, segmentation: SegmentationModel, seconds: float | None = None
+    recording: Recording,
+    settings: PipelineSettings,
+    segmentation: SegmentationModel,
+    seconds: float | None = None,
+    perturbation: int = 0,
 ) -> Segmented:
     """Cut a recording (its first `seconds`) into chunks and segment them once, for every variant."""
-    file = cut(recording, settings, seconds)
+    file = cut(recording, settings, seconds, perturbation)
     segmented = segmenter(file, segmentation)
     found = torch.cat([segmented(part) for part in batches(file)])
     return Segmented(file.recording, file.scored, file.chunks, file.duration, found)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # pyannote/segmentation` "bundled-pyannote" (DER there from 26.76, dihard3's, to 17.02 %), and with `--embedding
 # campplus` besides "campplus-pyannote" (12.35 %; from 0.5, 0.3, 0.75 on, 200 trials).
 PRESETS = {
-    "bundled": (0.504, 0.476, 0.830),
-    "bundled-pyannote": (0.701, 0.506, 0.818),
+    "bundled": (0.507, 0.007, 0.867),
+    "bundled-pyannote": (0.650, 0.463, 0.647),
     "campplus-pyannote": (0.655, 0.352, 0.695),
     "dihard3": (0.555, 0.422, 1.517),
     "ami": (0.507, 0.006, 1.057),

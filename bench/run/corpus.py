@@ -23,7 +23,7 @@ class Corpus:
     def __init__(self, options: CorpusOptions, settings: PipelineSettings, models: Models, cores: Cores) -> None:
         self.options, self.settings, self.models, self.cores = options, settings, models, cores
         self.problems: list[str] = []
-        self._segmented: dict[tuple[Path, float | None, str | None], Segmented] = {}
+        self._segmented: dict[tuple[Path, float | None, str | None, int], Segmented] = {}
 
     @cached_property
     def recordings(self) -> list[Recording]:
@@ -43,15 +43,15 @@ class Corpus:
         """What the latency rounds go through."""
         return take(self.recordings, QUICK_SECONDS)
 
-    def segmented(self, parts: Sequence[Part], name: str = "baseline") -> list[Segmented]:
+    def segmented(self, parts: Sequence[Part], name: str = "baseline", perturbation: int = 0) -> list[Segmented]:
         """Parts of recordings, cut and segmented as a variant's pipeline does; what is damaged joins `problems`."""
         found = []
         for recording, seconds in parts:
-            key = (recording.path, seconds, self.models.other(name))
+            key = (recording.path, seconds, self.models.other(name), perturbation)
             try:
                 if key not in self._segmented:
                     model = self.models.segmentation_of(name)
-                    self._segmented[key] = segment(recording, self.settings, model, seconds)
+                    self._segmented[key] = segment(recording, self.settings, model, seconds, perturbation)
                 found.append(self._segmented[key])
             except CorpusError as error:
                 self._note(error)

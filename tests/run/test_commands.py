@@ -5,10 +5,12 @@ import runpy
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from pyannote.core import Annotation, Segment, Timeline
 
@@ -138,6 +140,22 @@ def test_tune_finds_the_lowest_and_starts_where_it_was_told() -> None:
     assert seen[0] == start and len(seen) == 30
     assert value == min(objective(s) for s in seen[:30]) < objective(start)
     assert replace(best, tau=start.tau, rho=start.rho, delta=start.delta) == start
+
+
+def test_tune_hears_each_file_under_as_many_perturbations_as_asked_for(
+    clip: Recording, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    files: list[Any] = []
+
+    def recorded(given: list[Any], *others: Any) -> Any:
+        files.extend(given)
+        return lambda settings: settings.tau
+
+    monkeypatch.setattr("bench.__main__.recorded_objective", recorded)
+    asked = ["tune", "--corpus", str(clip.path.parent), "--segmentation", "oracle", "--trials", "1", "--heard", "3"]
+    assert main(asked) == 0
+    waves = [np.asarray(file.waveforms) for file in files]
+    assert len(waves) == 3 and not any(np.array_equal(one, other) for one, other in combinations(waves, 2))
 
 
 def test_identity_tells_somebody_elses_forward_from_its_parent(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:

