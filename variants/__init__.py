@@ -7,8 +7,9 @@ from .exact import cached, best_exact  # noqa: F401
 from .compressed import best, channel_pruned  # noqa: F401
 from .exact import campplus as exact_campplus  # noqa: F401
 from .compressed import campplus as compressed_campplus  # noqa: F401
-from .streaming import streaming_trunk, streaming_trunk_int8  # noqa: F401
+from .streaming import streaming_trunk, streaming_trunk_int8, best_streaming  # noqa: F401
 from . import segmentation  # noqa: F401
+from .streaming import streaming_segmentation  # noqa: F401
 from .errors import UnavailableError, UserError
 from .provenance import Provenance, provenance_of
 from .registry import (

@@ -124,6 +124,27 @@ def shift_between(last: torch.Tensor, waveform: torch.Tensor, stride: int, known
     return None
 
 
+def continued(streams: Memory[S], waveform: torch.Tensor, least: int) -> tuple[S, int] | None:
+    """The stream of stride 1 that a chunk (samples,) continues, and by how many samples; None if there is none.
+
+    At least `least` samples must be shared, unless all are, and not all be of one value: those might be any stream's.
+    """
+    for stream in streams.likeliest(waveform):
+        if torch.equal(stream.waveform, waveform):
+            return stream, 0
+        shift = shift_between(stream.waveform, waveform, 1, stream.shift)
+        shared = waveform[: len(waveform) - (shift or 0)]
+        if shift and len(shared) >= least and not _constant(shared):
+            return stream, shift
+    return None
+
+
+def _constant(samples: torch.Tensor) -> bool:
+    """Whether all samples are one value; the last ones are asked first."""
+    last = samples[-1]
+    return bool((samples[-PROBE:] == last).all() and (samples == last).all())
+
+
 def _continues(last: torch.Tensor, waveform: torch.Tensor, samples: int) -> bool:
     """Whether all samples that the two share are equal, if one came so many after the other."""
     shared = len(last) - samples

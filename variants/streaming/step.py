@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from variants.runtime.graph import Graph
 from variants.runtime.onnx import Finish, as_it_is
 
-from .trunk import FrameTrunk, State
+from .trunk import FrameTrunk, State, moments_of
 
 STEPS = 15  # frames of the example that is traced: about a quarter of a second
 
@@ -25,8 +25,12 @@ class GraphStep(nn.Module):
     def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
         outputs, before = first_stage(self.trunk, samples, state, rate)
         frames, *after = self.graph.run(feed(outputs, state, rate))
-        contexts = len(state.contexts) - 1
-        return frames, State(before.contexts + after[:contexts], before.moments + after[contexts:])
+        return frames, self.joined(before, after)
+
+    def joined(self, before: State, after: list[Tensor]) -> State:
+        """The state of all stages, from that of the first and a graph's outputs for the others."""
+        contexts = len(self.trunk.stages) - 1
+        return State(before.contexts[:1] + after[:contexts], before.moments[:1] + after[contexts:])
 
 
 def first_stage(trunk: FrameTrunk, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
@@ -46,6 +50,27 @@ class Flat(nn.Module):
         contexts = len(self.trunk.stages) - 1
         frames, after = self.trunk(inputs, State(list(state[:contexts]), list(state[contexts:])), rate, slice(1, None))
         return (frames, *after.contexts, *after.moments)
+
+
+class Whole(nn.Module):
+    """All that a chunk gives behind the first stage, (steps, features), by its own statistics; frames and the state.
+
+    steps: no more than its frames need.
+    """
+
+    def __init__(self, trunk: FrameTrunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, outputs: Tensor) -> tuple[Tensor, ...]:
+        contexts, moments = [], []
+        for stage in self.trunk.stages[1:]:
+            if stage.norm is not None:
+                moments.append(moments_of(outputs))
+                outputs = stage.normalised(outputs, moments[-1])
+            contexts.append(outputs[outputs.shape[0] - (stage.field - stage.hop) :])
+            outputs = stage.layers(outputs)
+        return (outputs, *contexts, *moments)
 
 
 def feed(inputs: Tensor, state: State, rate: float) -> dict[str, Tensor]:

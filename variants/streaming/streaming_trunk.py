@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from variants.errors import UnavailableError
-from variants.exact.memory import PROBE, Memory, shift_between
+from variants.exact.memory import Memory, continued
 from variants.exact.pooling import ProductPool, pool_directly, pool_products
 from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
@@ -151,15 +151,13 @@ class StreamingTrunk(SharedTrunk):
 
     def _continued(self, waveform: Tensor) -> Stream | None:
         """The stream whose last chunk this one continues, brought up to it; None if there is none."""
-        for stream in self.streams.likeliest(waveform):
-            if torch.equal(stream.waveform, waveform):
-                return stream
-            shift = shift_between(stream.waveform, waveform, 1, stream.shift)
-            shared = waveform[: len(waveform) - (shift or 0)]  # if constant, it might be any stream's
-            if shift and len(shared) >= self.frame_trunk.hop and not _constant(shared):
-                self._advance(stream, waveform, shift)
-                return stream
-        return None
+        found = continued(self.streams, waveform, self.frame_trunk.hop)
+        if found is None:
+            return None
+        stream, shift = found
+        if shift:
+            self._advance(stream, waveform, shift)
+        return stream
 
     def _advance(self, stream: Stream, waveform: Tensor, shift: int) -> None:
         """Bring a stream up to its next chunk, by as many frames as are complete."""
@@ -201,12 +199,6 @@ def _append(stream: Stream, found: Tensor, marked: Tensor, count: int) -> None:
     torch.square(block[:, :features], out=block[:, features:])
     stream.marks[stream.end : stream.end + new] = marked
     stream.end, stream.frames = stream.end + new, stream.frames + len(found)
-
-
-def _constant(samples: Tensor) -> bool:
-    """Whether all samples are one value; the last ones are asked first."""
-    last = samples[-1]
-    return bool((samples[-PROBE:] == last).all() and (samples == last).all())
 
 
 def made_streaming(model: nn.Module, step: Callable[[FrameTrunk], Step]) -> StreamingTrunk:
