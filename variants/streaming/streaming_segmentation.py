@@ -79,6 +79,8 @@ class StreamingSegmentation(nn.Module):
     For inference. Not thread-safe: calls change what is kept, so each thread needs a model of its own.
     """
 
+    reuses = "scores and states of all frames but the last, most chunks"  # as `CachedFront.reuses`
+
     def __init__(self, model: nn.Module, ahead: float = AHEAD, anew: float = ANEW, finish: Finish = as_it_is) -> None:
         super().__init__()
         if not hasattr(model, "sincnet"):
