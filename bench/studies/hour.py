@@ -1,9 +1,9 @@
 """`python -m bench.studies hour`: whether a variant says after an hour what it said in the first minute.
 
-A loop of audio, its length a multiple of both the step and the segmentation's frame, so that every turn is the same to
-whoever forgets. What a model keeps from chunk to chunk may not drift. Compared are chunks at the same place in the
-loop, in minute 1 and in the last (59 of 60, counted from 0): embeddings, of those who talk in both, by their cosine,
-and segmentations.
+A loop of audio, its length a multiple of both the step and the segmentation's frame (and of the chunks after which a
+variant computes one as a whole), so that every turn is the same to whoever forgets. What a model keeps from chunk to
+chunk may not drift. Compared are chunks at the same place in the loop, in minute 1 and in the last (59 of 60, counted
+from 0): embeddings, of those who talk in both, by their cosine, and segmentations.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.studies hour", description=__doc__)
     add_options(parser.add_argument)
     parser.add_argument("--minutes", type=number(int, 3), default=60, metavar="M", help="of audio (default: 60)")
-    parser.set_defaults(variants=VARIANTS, accuracy="off")
+    parser.add_argument(
+        "--turns",
+        type=number(int, 1),
+        default=5,
+        metavar="N",
+        help="multiples of step and frame in the loop: some compute every Nth chunk anew (default: 5)",
+    )
+    parser.set_defaults(variants=VARIANTS, corpus=Path("embedded-dev"), accuracy="off")
     given = parser.parse_args(arguments)
     return command("bench.studies hour", lambda: study(given))
 
@@ -62,7 +69,7 @@ def study(given: argparse.Namespace) -> None:
     settings = options.pipeline
     step, size = round(RATE * settings.step), round(RATE * settings.duration)
     recording = run.corpus.recordings[0]
-    loop = looped(recording.waveform()[0], step, size)
+    loop = looped(recording.waveform()[0], step, size, given.turns)
     first, late = compared(given.minutes, len(loop) // step, 60 * RATE // step)
     drifted, rows = [], []
     with progress() as told:
@@ -71,7 +78,7 @@ def study(given: argparse.Namespace) -> None:
             early, then = hear(run, name, loop, step, size, (first, late))
             cosines = agreement(early, then, settings.tau)
             if not len(cosines):
-                raise UserError(f"{recording.name}: nobody talks in its first {len(loop) / RATE:g} s; try --files")
+                raise UserError(f"{recording.name}: nobody talks in {len(loop) / RATE:g} s; try --files")
             apart = float((early.scores - then.scores).abs().max())
             rows.append((name, float(cosines.min()), float(cosines.median()), f"{apart:.5f}"))
             drifted += [name] if float(cosines.min()) < LEAST else []
@@ -82,10 +89,10 @@ def study(given: argparse.Namespace) -> None:
         raise UserError(f"{', '.join(drifted)}: a cosine is below {LEAST}: what is kept drifts")
 
 
-def looped(waveform: Floats, step: int, size: int) -> Tensor:
-    """The first samples of a recording (samples,), at least a chunk of them: a multiple of the step and of frames."""
+def looped(waveform: Floats, step: int, size: int, turns: int) -> Tensor:
+    """The first of some samples (samples,), at least a chunk of them: so many multiples of both step and frame."""
     turn = lcm(step, FRAME)
-    count = max(min(len(waveform) // turn, -(-size // turn)), 1) * turn
+    count = max(-(-size // turn), turns) * turn
     if len(waveform) < count:
         raise UserError(f"--corpus, --files: a recording of {count / RATE:g} s or more is needed")
     return torch.from_numpy(np.ascontiguousarray(waveform[:count]))

@@ -15,10 +15,11 @@ from variants import UserError
 
 def test_the_loop_holds_whole_steps_and_frames() -> None:
     wave = np.arange(250_000, dtype=np.float32)
-    assert looped(wave, 4000, 80_000).tolist() == list(range(108_000))  # 27 steps, 400 frames
-    assert len(looped(wave, 4000, 160_000)) == 216_000  # a chunk must not hear a sample twice
+    assert looped(wave, 4000, 80_000, 1).tolist() == list(range(108_000))  # 27 steps, 400 frames
+    assert len(looped(wave, 4000, 80_000, 2)) == 216_000
+    assert len(looped(wave, 4000, 160_000, 1)) == 216_000  # a chunk must not hear a sample twice
     with pytest.raises(UserError, match="27 s"):
-        looped(wave, 16_000, 80_000)
+        looped(wave, 16_000, 80_000, 1)
 
 
 def test_the_minutes_compared_lie_whole_turns_apart() -> None:
@@ -34,7 +35,14 @@ def test_only_those_who_talk_in_both_are_compared() -> None:
     assert agreement(early, then, 0.5).tolist() == pytest.approx([1 / math.sqrt(2)])
 
 
-OPTIONS = ["--variants=streaming-trunk", "--segmentation=bundled", "--corpus=sample", "--step=1", "--minutes=3"]
+OPTIONS = [
+    "--variants=streaming-trunk",
+    "--segmentation=bundled",
+    "--corpus=sample",
+    "--step=1",
+    "--minutes=3",
+    "--turns=1",
+]
 
 
 def test_a_stream_stays_equal_to_itself(capsys: pytest.CaptureFixture[str]) -> None:
