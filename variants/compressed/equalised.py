@@ -33,9 +33,9 @@ def equalise(model: nn.Module) -> nn.Module:
         layer.bias /= root
         features = [feature / root[:, None] for feature in features]
         if i + 1 < len(pairs):
-            pairs[i + 1][0].get_parameter("weight").mul_(root[:, None])
+            pairs[i + 1][0].weight *= root[:, None]
         else:
-            pool.scale *= root
+            pool.scale.mul_(root)
     return model
 
 
