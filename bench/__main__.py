@@ -154,8 +154,9 @@ def scale(given: argparse.Namespace) -> None:
         parse(lambda name: getattr(given, name))  # before the first of them
     with progress() as told:
         run = _run(given, told)
-        rows = measure(run, jobs)
-    print(tables(rows, list(run.models), [seconds or recording.duration for recording, seconds in run.scores.parts]))
+        lengths = [seconds or recording.duration for recording, seconds in run.scores.parts]
+        for line in tables(measure(run, jobs), list(run.models), lengths):
+            print(line, flush=True)
 
 
 def best_thresholds(given: argparse.Namespace) -> None:

@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from variants import UserError
@@ -29,9 +30,8 @@ class Row:
     alone: float
 
 
-def measure(run: Run, jobs: Iterable[str]) -> list[Row]:
+def measure(run: Run, jobs: Iterable[str]) -> Iterator[Row]:
     """Score the corpus once, from nothing kept, by each value of `--jobs`; UserError if there is nothing to score."""
-    rows = []
     for one in jobs:
         with tempfile.TemporaryDirectory(prefix="diartbench-") as folder:
             options = replace(run.options.scoring, jobs=one)
@@ -45,28 +45,29 @@ def measure(run: Run, jobs: Iterable[str]) -> list[Row]:
             ready = begin if scores.pool is None else scores.pool.ready[0]
             workers = 1 if scores.pool is None else len(scores.pool.ready)
             alone = sum(file.seconds for accuracy in found.values() for file in accuracy.files)
-            rows.append(Row(workers, ready - begin, end - ready, alone))
-    return rows
+            yield Row(workers, ready - begin, end - ready, alone)
 
 
-def tables(rows: Sequence[Row], names: Sequence[str], lengths: Sequence[float]) -> str:
-    """Both tables in Markdown, with what they rest on. names: of the variants. lengths: of the files, in seconds."""
+def tables(rows: Iterator[Row], names: Sequence[str], lengths: Sequence[float]) -> Iterator[str]:
+    """Both tables in Markdown, with what they rest on, line by line as rows come: at least one.
+
+    names: of the variants. lengths: of the files, in seconds.
+    """
     audio, files = sum(lengths), len(lengths)
-    lines = [
+    first = last = next(rows)
+    yield from (
         f"Measured: {files} files, {audio / 60:.1f} min of audio, heard once by {len(names)} variants side by side.",
         "",
         "| workers | first ready after, s | scoring, s | files/s | times real time | speed-up |",
         "|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        first = rows[0].scoring * rows[0].workers
-        lines.append(
-            f"| {row.workers} | {row.begun:.0f} | {row.scoring:.1f} | {files / row.scoring:.3f} | "
-            f"{audio / row.scoring:.2f} | {first / row.scoring:.2f} |"
+    )
+    for last in chain([first], rows):
+        yield (
+            f"| {last.workers} | {last.begun:.0f} | {last.scoring:.1f} | {files / last.scoring:.3f} | "
+            f"{audio / last.scoring:.2f} | {first.scoring * first.workers / last.scoring:.2f} |"
         )
-    last = rows[-1]
     once, alone = last.scoring * last.workers / audio, last.alone / audio
-    lines += [
+    yield from (
         "",
         f"Computed from the last row, not measured: VoxConverse's test set ({FILES} files, {MINUTES / 60:.1f} h, the "
         f"longest {LONGEST} min), by the same {len(names)} variants at {once:.2f} s of a core per second of audio. No "
@@ -74,10 +75,9 @@ def tables(rows: Sequence[Row], names: Sequence[str], lengths: Sequence[float]) 
         "",
         f"| cores | every file once | and under {LOOK - 1} perturbations more |",
         "|---:|---:|---:|",
-    ]
+    )
     for cores in CORES:
-        lines.append(f"| {cores} | {took(once, cores)} | {took(once + (LOOK - 1) * alone, cores)} |")
-    return "\n".join(lines)
+        yield f"| {cores} | {took(once, cores)} | {took(once + (LOOK - 1) * alone, cores)} |"
 
 
 def took(cost: float, cores: int) -> str:
