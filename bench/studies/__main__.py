@@ -4,7 +4,18 @@ import argparse
 import importlib
 import sys
 
-STUDIES = ("ablation", "costs", "distillation", "hour", "peers", "pruning", "sensitivity", "streaming", "wavlm")
+STUDIES = (
+    "ablation",
+    "costs",
+    "distillation",
+    "hour",
+    "peers",
+    "places",
+    "pruning",
+    "sensitivity",
+    "streaming",
+    "wavlm",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
