@@ -212,14 +212,11 @@ def test_statistics_forget_at_their_pace() -> None:
 def test_norms_follow_the_stream(folded: Any) -> None:
     model, wave = StreamingTrunk(folded, seconds=0.5), noise(40_000)
     walk(model, wave, [0])
-    level, before = (moments.clone() for moments in model.streams[0].state.moments[:2])
+    before = model.streams[0].state.moments[0].clone()
     walk(model, wave, [4000])
-    stage = model.frame_trunk.stages[0]
-    needed = wave[11 * HOP + FIELD - 241 : 26 * HOP + FIELD, None]  # outputs share 241 = 271 - 30 samples with the next
-    new = stage.layers(stage.normalised(needed, level))
+    new = wave[FIELD + 11 * HOP : FIELD + 26 * HOP, None]
     rate = 1 - torch.exp(torch.tensor(-15 * HOP / 8000))
-    assert torch.equal(model.streams[0].state.moments[0], level)  # whose scale the others undo
-    near(model.streams[0].state.moments[1], blended(before, moments_of(new), rate), 1e-6)
+    near(model.streams[0].state.moments[0], blended(before, moments_of(new), rate), 1e-6)
 
 
 def test_frames_come_again_with_the_statistics_of_then(folded: Any) -> None:
@@ -229,9 +226,11 @@ def test_frames_come_again_with_the_statistics_of_then(folded: Any) -> None:
     found, trunk = frames(model, wave[10_000:50_000]), model.frame_trunk
     before, after = trunk.start(wave[:40_000])[0], trunk.start(wave, model.streams[0].state.moments)[0]
     # a frame's convolutions see up to 16 before it, which were normed when those were computed
-    for first, last, expected in ((37, 46, before), (46 + 17, 83, after), (83, 131, before), (131 + 17, 168, after)):
+    for first, last, expected in ((37, 46, before), (83, 131, before), (131 + 17, 168, after)):
         near(found[first - 37 : last - 37], expected[first:last], 1e-10)
-    assert (before[63:83] - after[63:83]).abs().amax(dim=1).min() > 1e-6
+    # the waveform's mean moves, too, of which the filters let next to nothing through
+    apart = (found[63 - 37 : 83 - 37] - after[63:83]).norm(dim=1) / (before[63:83] - after[63:83]).norm(dim=1)
+    assert apart.max() < 0.05
 
 
 def test_frames_are_weighted_where_they_lie(folded: Any) -> None:

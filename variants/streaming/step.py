@@ -28,7 +28,8 @@ class GraphStep(nn.Module):
 
     def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
         outputs, before = first_stage(self.trunk, samples, state, rate)
-        frames, *after = self.graph.run(feed(outputs, state, rate))
+        behind = self.trunk.rescaled(state, before.moments[0]) if before.moments else state
+        frames, *after = self.graph.run(feed(outputs, behind, rate))
         contexts = len(state.contexts) - 1
         return frames, State(before.contexts + after[:contexts], before.moments + after[contexts:], before.waiting)
 

@@ -186,17 +186,19 @@ class FrameTrunk(nn.Module):
     ) -> tuple[Tensor, State]:
         """The next frames (n, features) of n hops of samples (n hop, 1), and the state behind them.
 
-        rate: share of the new inputs in the statistics by which they are normalised; the waveform's stay: the norms
-        behind it undo its scale, and outputs that wait are of one. part: of the stages, of which inputs, outputs and
-        the state then are. Where outputs wait, the second of two lanes (2, n, features) are frames that come again,
-        with the statistics of the new ones.
+        rate: share of the new inputs in the statistics by which they are normalised. part: of the stages, of which
+        inputs, outputs and the state then are. Where outputs wait, the second of two lanes (2, n, features) are frames
+        that come again, with the statistics of the new ones.
         """
         outputs, after, given = inputs, State(), iter(state.moments)
         for stage, context in zip(self.stages[part], state.contexts, strict=True):
             first = stage is self.stages[0]
             if stage.norm is not None:
                 known, new = next(given), outputs if outputs.dim() == 2 else outputs[0]
-                after.moments.append(known if first else blended(known, moments_of(new), rate))
+                after.moments.append(blended(known, moments_of(new), rate))
+                if first:
+                    state = self.rescaled(state, after.moments[0])
+                    given = iter(state.moments[1:])
                 outputs = stage.normalised(outputs, after.moments[-1])
             outputs = torch.cat([context, outputs], dim=-2)
             after.contexts.append(outputs[..., outputs.shape[-2] - context.shape[-2] :, :])
@@ -205,3 +207,13 @@ class FrameTrunk(nn.Module):
                 waiting = torch.cat([state.waiting, outputs])
                 outputs, after.waiting = torch.stack([outputs, waiting[: len(outputs)]]), waiting[len(outputs) :]
         return outputs, after
+
+    def rescaled(self, state: State, level: Moments) -> State:
+        """The state as if the waveform had been normalised by these moments; the filters let no mean through."""
+        norm, moments = self.stages[0].norm, list(state.moments)
+        if norm is None:
+            return state
+        by = torch.sqrt((moments[0][1] + norm.eps) / (level[1] + norm.eps))
+        if len(moments) > 1:
+            moments[1] = moments[1] * torch.stack([by, torch.square(by)])
+        return State(state.contexts, moments, None if state.waiting is None else by * state.waiting)
