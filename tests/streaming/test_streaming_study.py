@@ -12,6 +12,7 @@ from bench.corpus import Recording
 from bench.pipeline.diarize import embed, segment
 from bench.pipeline.staged import PipelineSettings
 from bench.studies import streaming
+from variants.streaming import streaming_trunk
 from variants.streaming.offline import exponential, frames_by
 from variants.streaming.streaming_trunk import SECONDS, StreamingTrunk
 
@@ -34,7 +35,10 @@ def test_the_two_sided_kind_is_a_triangle() -> None:
     np.testing.assert_allclose(kind(lags), [-2.5, -2.5, -1.875, 0, 1.875, 2.5, 2.5])
 
 
-def test_embeddings_are_those_that_diart_gets(folded: Any, segmenter: Any, clip: Recording) -> None:
+def test_embeddings_are_those_that_diart_gets(
+    folded: Any, segmenter: Any, clip: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming_trunk, "AGAIN", 0.0)  # at once, by the same statistics: as if once
     model = StreamingTrunk(folded)
     file = segment(clip, PipelineSettings(step=1.0), variants.as_segmentation_model(segmenter))
     way = partial(frames_by, model.frame_trunk, kind=exponential(SECONDS))

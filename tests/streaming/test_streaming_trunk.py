@@ -1,5 +1,6 @@
 """The streaming trunk: each frame once, the same however it comes; streams apart; what makes one start afresh."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,7 +97,7 @@ def counted(model: StreamingTrunk) -> tuple[list[int], list[int]]:
     steps: list[int] = []
     trunk = model.frame_trunk
     start: Callable[..., Any] = trunk.start
-    vars(trunk)["start"] = lambda wave, *rest: (starts.append(len(wave)), start(wave, *rest))[1]
+    vars(trunk)["start"] = lambda wave, **how: (starts.append(len(wave)), start(wave, **how))[1]
     step = model.step
     vars(model)["_modules"].pop("step", None)
     vars(model)["step"] = lambda samples, *rest: (steps.append(len(samples)), step(samples, *rest))[1]
@@ -218,6 +219,20 @@ def test_norms_follow_the_stream(folded: Any) -> None:
     near(model.streams[0].state.moments[0], blended(before, moments_of(new), rate), 1e-6)
 
 
+def test_frames_come_again_with_the_statistics_of_then(folded: Any) -> None:
+    # in float64, as untrained weights hardly differ by statistics
+    model, wave = StreamingTrunk(copy.deepcopy(folded).double(), seconds=0.5), noise(60_000).double()
+    frames(model, wave[:40_000])  # 131 frames, of which 0.65 are 85: the next 37 go with those from 131 - 85 = 46 on
+    found, trunk = frames(model, wave[10_000:50_000]), model.frame_trunk
+    before, after = trunk.start(wave[:40_000])[0], trunk.start(wave, model.streams[0].state.moments)[0]
+    # a frame's convolutions see up to 16 before it, which were normed when those were computed
+    for first, last, expected in ((37, 46, before), (83, 131, before), (131 + 17, 168, after)):
+        near(found[first - 37 : last - 37], expected[first:last], 1e-10)
+    # the waveform's mean moves, too, of which the filters let next to nothing through
+    apart = (found[63 - 37 : 83 - 37] - after[63:83]).norm(dim=1) / (before[63:83] - after[63:83]).norm(dim=1)
+    assert apart.max() < 0.05
+
+
 def test_frames_are_weighted_where_they_lie(folded: Any) -> None:
     """Weights of another rate, frames 0.4 of one late: those nearest by hand, pooled by pyannote."""
     model = StreamingTrunk(folded)
@@ -239,11 +254,12 @@ def test_frames_are_weighted_where_they_lie(folded: Any) -> None:
     near(early, StatsPool()(sequences.t()[None].expand(3, -1, -1), weights=chosen), 1e-4)
 
 
-def test_the_graph_steps_as_the_trunk_does(folded: Any) -> None:
+@pytest.mark.parametrize("again", [False, True])
+def test_the_graph_steps_as_the_trunk_does(folded: Any, again: bool) -> None:
     trunk = FrameTrunk(folded)
-    graph = GraphStep(trunk)
+    graph = GraphStep(trunk, again=again)
     wave = noise(60_000)
-    _, state = trunk.start(wave[:LENGTH])
+    _, state = trunk.start(wave[:LENGTH], delay=7 if again else None)
     theirs: State = state
     at = FIELD + 11 * HOP
     for count in (15, 1, 40):

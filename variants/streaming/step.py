@@ -14,13 +14,17 @@ STEPS = 15  # frames of the example that is traced: about a quarter of a second
 
 
 class GraphStep(nn.Module):
-    """Called as the `FrameTrunk` itself: the first stage in torch, all others in one graph, the state in and out."""
+    """Called as the `FrameTrunk` itself: the first stage in torch, all others in one graph, the state in and out.
 
-    def __init__(self, trunk: FrameTrunk, finish: Finish = as_it_is) -> None:
+    again: for states of which outputs wait.
+    """
+
+    def __init__(self, trunk: FrameTrunk, finish: Finish = as_it_is, again: bool = False) -> None:
         super().__init__()
         self.trunk = trunk
-        example = feed_of(trunk, torch.rand(trunk.field + STEPS * trunk.hop), 1)
-        self.graph = Graph(Flat(trunk), example, finish, {"inputs": {0: "steps"}, "outputs": {0: "frames"}})
+        example = feed_of(trunk, torch.rand(trunk.field + STEPS * trunk.hop), 1, 0 if again else None)
+        axis = int(again)
+        self.graph = Graph(Flat(trunk), example, finish, {"inputs": {axis: "steps"}, "outputs": {axis: "frames"}})
 
     def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
         outputs, before = first_stage(self.trunk, samples, state, rate)
@@ -30,12 +34,13 @@ class GraphStep(nn.Module):
     def joined(self, before: State, after: list[Tensor]) -> State:
         """The state of all stages, from that of the first and a graph's outputs for the others."""
         contexts = len(self.trunk.stages) - 1
-        return State(before.contexts[:1] + after[:contexts], before.moments[:1] + after[contexts:])
+        return State(before.contexts[:1] + after[:contexts], before.moments[:1] + after[contexts:], before.waiting)
 
 
 def first_stage(trunk: FrameTrunk, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
     """Outputs and state of the first stage alone, out of all: the sinc filters are quicker in torch, and in float."""
-    found: tuple[Tensor, State] = trunk(samples, State(state.contexts[:1], state.moments[:1]), rate, slice(1))
+    first = State(state.contexts[:1], state.moments[:1], state.waiting)
+    found: tuple[Tensor, State] = trunk(samples, first, rate, slice(1))
     return found
 
 
@@ -79,10 +84,10 @@ def feed(inputs: Tensor, state: State, rate: float) -> dict[str, Tensor]:
     return {"inputs": inputs, "rate": torch.tensor(rate), **{f"state{i}": tensor for i, tensor in enumerate(behind)}}
 
 
-def feed_of(trunk: FrameTrunk, waveform: Tensor, begun: int) -> dict[str, Tensor]:
+def feed_of(trunk: FrameTrunk, waveform: Tensor, begun: int, delay: int | None = None) -> dict[str, Tensor]:
     """A feed as it comes up within a waveform (samples,) of which `begun` frames have been computed."""
     at = (begun - 1) * trunk.hop + trunk.field
-    _, state = trunk.start(waveform[:at])
+    _, state = trunk.start(waveform[:at], delay=delay)
     new = trunk.frames_in(len(waveform)) - begun
     outputs, _ = first_stage(trunk, waveform[at : at + new * trunk.hop, None], state, 0.5)
     return feed(outputs, state, 0.5)

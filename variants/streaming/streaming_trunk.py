@@ -1,9 +1,10 @@
-"""`streaming-trunk`: a chunk's new frames only, pooled with those kept of the chunks before it."""
+"""`streaming-trunk`: a chunk's new frames, and as many old ones anew, pooled with those kept of the chunks before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 from typing import NamedTuple
 
@@ -16,11 +17,11 @@ from variants.exact.pooling import ProductPool, pool_directly, pool_products
 from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
 
-from .drift import drift, load_correction, mark
 from .step import GraphStep
 from .trunk import RATE, FrameTrunk, State
 
 SECONDS = 5.0  # in which the statistics forget all but 1/e: `python -m bench.studies streaming`
+AGAIN = 0.65  # of a chunk's frames, after which a frame is computed again: by hand, see docs/streaming.md
 TOLERANCES = {"": 0.5, "distilled-": 1.0, "channel-pruned-50-": 1.0, "channel-pruned-75-": 2.0}  # of whose trunk
 Step = Callable[[Tensor, State, float], tuple[Tensor, State]]  # as `FrameTrunk` itself is called
 
@@ -31,8 +32,7 @@ class Stream:
 
     waveform: that chunk (samples,). begin: where it begins, in samples from the stream's first. shift: by how many the
     next is expected after it. kept: frames and their squares, less `centre`, (rows, 2 features), of which those
-    up to `end` are known; the last of these is the stream's frame number `frames` - 1. marks: by the same rows, the
-    statistics of `variants.streaming.drift`.
+    up to `end` are known; the last of these is the stream's frame number `frames` - 1.
     """
 
     waveform: Tensor
@@ -41,7 +41,6 @@ class Stream:
     state: State
     centre: Tensor
     kept: Tensor
-    marks: Tensor
     end: int
     frames: int
 
@@ -51,30 +50,30 @@ class Window(NamedTuple):
 
     frames: with their squares, less `centre` (features,), (n, 2 features). late: how many frames after the stock's
     first the first one begins: a stream's frames lie on one grid, chunks anywhere, so that is some part of one, and
-    mostly negative. marks: (n, statistics), as in `Stream`.
+    mostly negative.
     """
 
     frames: Tensor
     centre: Tensor
     late: float
-    marks: Tensor
 
 
 class StreamingTrunk(SharedTrunk):
-    """Embeddings of rows (rows, 1, samples) under weights (rows, frames), each stream's frames computed once.
+    """Embeddings of rows (rows, 1, samples) under weights (rows, frames), each stream's frames computed twice.
+
+    Once when they are new, and again when they have gone through `AGAIN` of a chunk, with the statistics of then.
 
     A row continues one of those that `streams` remembers where all samples that it shares with its last chunk are
     equal, and not all the same; it may come any number of samples later that leaves a hop of them to share. Any other
     row starts a stream, and is embedded as the stock model does it; one with a NaN or an infinity is, too, and not
     kept.
     seconds: in which the norms' statistics forget all but 1/e; infinity: they stay those of a stream's first chunk.
-    step: makes what stands in for the trunk behind a stream's first chunk. `correction`: (statistics, dimension), what
-    `variants.streaming.drift` adds to embeddings, where it was fitted to this model.
+    step: makes what stands in for the trunk behind a stream's first chunk.
     For inference. Not thread-safe: calls change what is kept, so each thread needs a model of its own.
     """
 
     stats_pool: ProductPool
-    reuses = "all frames of the trunk but the new ones"  # as `CachedFront.reuses`
+    reuses = "all frames of the trunk but the new ones and as many old ones"  # as `CachedFront.reuses`
 
     def __init__(
         self, model: nn.Module, seconds: float = SECONDS, step: Callable[[FrameTrunk], Step] | None = None
@@ -85,7 +84,6 @@ class StreamingTrunk(SharedTrunk):
             raise UnavailableError("streaming needs a model whose BatchNorms are folded")
         self.frame_trunk, self.stats_pool, self.seconds = FrameTrunk(model), pool, seconds
         self.step: Step = self.frame_trunk if step is None else step(self.frame_trunk)
-        self.correction: nn.Parameter | None = None
         del self.sincnet, self.tdnns
         self.streams: Memory[Stream] = Memory(1)
 
@@ -100,10 +98,7 @@ class StreamingTrunk(SharedTrunk):
 
     def embedded(self, window: Window, weights: Tensor | None) -> Tensor:
         """Embeddings (rows, dimension) under weights (rows, given); one of all frames alike without."""
-        embeddings: Tensor = self.embedding(self.pooled(window.frames, window.centre, weights, window.late))
-        if self.correction is not None:
-            apart = drift(window.marks, placed(weights, len(window.marks), window.late))
-            embeddings = embeddings + apart @ self.correction
+        embeddings: Tensor = self.embedding(self.pooled(*window[:2], weights, window.late))
         return embeddings
 
     @torch.no_grad()
@@ -117,7 +112,7 @@ class StreamingTrunk(SharedTrunk):
             self.streams.keep(stream)
         late = (stream.frames - count) * trunk.hop - stream.begin
         rows = slice(stream.end - count, stream.end)
-        return Window(stream.kept[rows], stream.centre, late / trunk.hop, stream.marks[rows])
+        return Window(stream.kept[rows], stream.centre, late / trunk.hop)
 
     def pooled(self, frames: Tensor, centre: Tensor, weights: Tensor | None, late: float = 0.0) -> Tensor:
         """Statistics (rows, 2 features) of centred `frames` and their squares under weights (rows, given), or none."""
@@ -140,13 +135,11 @@ class StreamingTrunk(SharedTrunk):
     def _started(self, waveform: Tensor) -> Stream:
         """A stream of which nothing is known; there is room for as many frames again."""
         self.streams.begun(waveform)
-        rows, state = self.frame_trunk.start(waveform)
+        rows, state = self.frame_trunk.start(waveform, delay=delay_of(self.frame_trunk.frames_in(len(waveform))))
         count, features = rows.shape
         kept = rows.new_empty(2 * count, 2 * features)
-        own = mark(state.moments, state.moments, 0)
-        marks = rows.new_empty(2 * count, len(own))
-        stream = Stream(waveform.clone(), 0, self.streams.shift, state, rows.mean(dim=0), kept, marks, 0, 0)
-        _append(stream, rows, own, count)
+        stream = Stream(waveform.clone(), 0, self.streams.shift, state, rows.mean(dim=0), kept, 0, 0)
+        _append(stream, rows, count)
         return stream
 
     def _continued(self, waveform: Tensor) -> Stream | None:
@@ -169,10 +162,10 @@ class StreamingTrunk(SharedTrunk):
         first = (stream.frames - 1) * trunk.hop + trunk.field - stream.begin
         samples = waveform[first : first + new * trunk.hop, None]
         rate = 1 - exp(-new * trunk.hop / (RATE * self.seconds))
-        rows, after = self.step(samples, stream.state, rate)
-        marked = mark(stream.state.moments, after.moments, rate)
-        stream.state = after
-        _append(stream, rows, marked, count)
+        (rows, again), stream.state = self.step(samples, stream.state, rate)
+        _append(stream, rows, count)
+        delay = delay_of(count)
+        _write(stream, again[-(count - delay) :], stream.end - delay)
 
 
 def placed(weights: Tensor | None, count: int, late: float) -> Tensor:
@@ -186,31 +179,33 @@ def placed(weights: Tensor | None, count: int, late: float) -> Tensor:
     return weights.index_select(1, places.floor().long().clamp(0, given - 1))
 
 
-def _append(stream: Stream, found: Tensor, marked: Tensor, count: int) -> None:
-    """Keep new frames (n, features) with their mark, and of those before them what makes at least `count` in all."""
+def delay_of(count: int) -> int:
+    """By how many frames the second time comes after the first, of chunks of so many; less than that."""
+    return int(AGAIN * count)
+
+
+def _append(stream: Stream, found: Tensor, count: int) -> None:
+    """Keep new frames (n, features), and of those before them what makes at least `count` in all."""
     rows = found[-count:]
-    new, features = rows.shape
-    if stream.end + new > len(stream.kept):
-        for rows_kept in (stream.kept, stream.marks):
-            rows_kept[:count] = rows_kept[stream.end - count : stream.end].clone()
+    if stream.end + len(rows) > len(stream.kept):
+        stream.kept[:count] = stream.kept[stream.end - count : stream.end].clone()
         stream.end = count
-    block = stream.kept[stream.end : stream.end + new]
-    torch.sub(rows, stream.centre, out=block[:, :features])
+    stream.end, stream.frames = stream.end + len(rows), stream.frames + len(found)
+    _write(stream, rows, stream.end)
+
+
+def _write(stream: Stream, frames: Tensor, end: int) -> None:
+    """Frames (n, features) and their squares into the rows before `end`."""
+    block, features = stream.kept[end - len(frames) : end], frames.shape[1]
+    torch.sub(frames, stream.centre, out=block[:, :features])
     torch.square(block[:, :features], out=block[:, features:])
-    stream.marks[stream.end : stream.end + new] = marked
-    stream.end, stream.frames = stream.end + new, stream.frames + len(found)
 
 
-def made_streaming(model: nn.Module, step: Callable[[FrameTrunk], Step]) -> StreamingTrunk:
-    """The streaming form of a model, with the correction that is shipped for it, if one is."""
-    made = StreamingTrunk(model, step=step).eval()
-    made.correction = load_correction(model)
-    return made
 
 
 def streaming_trunk(model: nn.Module) -> nn.Module:
-    """Each frame of the trunk once, normalised by statistics that move slowly; pooled under each chunk's weights."""
-    return made_streaming(model, GraphStep)
+    """Frames by statistics that move slowly, when new and once again; pooled under each chunk's weights."""
+    return StreamingTrunk(model, step=partial(GraphStep, again=True)).eval()
 
 
 for prefix, tolerance in TOLERANCES.items():

@@ -9,7 +9,7 @@ from variants.registry import Variant
 from variants.runtime.graph import Graph
 
 from .step import GraphStep, feed_of
-from .streaming_trunk import TOLERANCES, made_streaming
+from .streaming_trunk import TOLERANCES, StreamingTrunk, delay_of
 from .trunk import FrameTrunk
 
 
@@ -17,13 +17,15 @@ def int8_step(trunk: FrameTrunk) -> GraphStep:
     """The step, its ranges those of the second halves of the calibration's chunks, which continue the first."""
     found = calibration()
     waveforms = [torch.from_numpy(waveform[0]) for waveform in found.waveforms]
-    feeds = [feed_of(trunk, waveform, trunk.frames_in(len(waveform) // 2)) for waveform in waveforms]
-    return GraphStep(trunk, quantised([{n: t.numpy() for n, t in feed.items()} for feed in feeds], found.notes()))
+    counts = [trunk.frames_in(len(waveform) // 2) for waveform in waveforms]
+    feeds = [feed_of(trunk, waveform, n, delay_of(n)) for waveform, n in zip(waveforms, counts, strict=True)]
+    finish = quantised([{n: t.numpy() for n, t in feed.items()} for feed in feeds], found.notes())
+    return GraphStep(trunk, finish, again=True)
 
 
 def streaming_trunk_int8(model: nn.Module) -> nn.Module:
     """What `streaming_trunk` does, in int8."""
-    made = made_streaming(model, int8_step)
+    made = StreamingTrunk(model, step=int8_step).eval()
     found = calibration()
     pooled = [
         made.pooled(*made.frames(torch.from_numpy(waveform[0]))[:2], torch.from_numpy(weights))

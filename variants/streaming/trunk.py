@@ -22,10 +22,15 @@ Moments = Tensor  # (2, channels): mean and variance by which a norm normalises
 
 @dataclass
 class State:
-    """What the next frame of a stream needs, by stage: normed inputs (context, channels), moments for its norm."""
+    """What the next frame of a stream needs, by stage: normed inputs (context, channels), moments for its norm.
+
+    waiting: outputs of the first stage (steps, channels) of which frames are yet to be computed a second time; with
+    them, contexts behind that stage are (2, context, channels): of new frames, and of those that come again.
+    """
 
     contexts: list[Tensor] = field(default_factory=list)
     moments: list[Moments] = field(default_factory=list)
+    waiting: Tensor | None = None
 
 
 class FrameConv(nn.Module):
@@ -44,9 +49,9 @@ class FrameConv(nn.Module):
         if self.weight.shape[1] == self.taps and self.taps > 1:  # of the waveform
             windows = inputs[:, 0].unfold(0, self.field, self.stride)[:, :: self.dilation]
         else:
-            steps = inputs.shape[0] - self.field + 1
-            taps = [inputs[tap * self.dilation : tap * self.dilation + steps] for tap in range(self.taps)]
-            windows = taps[0] if len(taps) == 1 else torch.cat(taps, dim=1)
+            steps = inputs.shape[-2] - self.field + 1
+            taps = [inputs[..., tap * self.dilation : tap * self.dilation + steps, :] for tap in range(self.taps)]
+            windows = taps[0] if len(taps) == 1 else torch.cat(taps, dim=-1)
         return F.linear(windows, self.weight, self.bias)
 
 
@@ -61,8 +66,9 @@ class FramePool(nn.Module):
         self.field = self.hop = size
 
     def forward(self, inputs: Tensor) -> Tensor:
-        steps = inputs.shape[0] // self.hop
-        return inputs[: steps * self.hop].reshape(steps, self.hop, inputs.shape[1]).amax(dim=1)
+        steps = inputs.shape[-2] // self.hop
+        whole = inputs[..., : steps * self.hop, :]
+        return whole.reshape(*inputs.shape[:-2], steps, self.hop, inputs.shape[-1]).amax(dim=-2)
 
 
 class Stage(nn.Module):
@@ -154,19 +160,25 @@ class FrameTrunk(nn.Module):
         """How many frames so many samples give by themselves."""
         return max((samples - self.field) // self.hop + 1, 0)
 
-    def start(self, waveform: Tensor, known: Sequence[Moments] = ()) -> tuple[Tensor, State]:
+    def start(self, waveform: Tensor, known: Sequence[Moments] = (), delay: int | None = None) -> tuple[Tensor, State]:
         """All frames (n, features) of a stream's first chunk (samples,), and the state for those that follow.
 
-        The norms take the chunk's own statistics, as in the stock model, unless others are `known`.
+        The norms take the chunk's own statistics, as in the stock model, unless others are `known`. delay: by how many
+        frames each is to be computed a second time after the first.
         """
         outputs, state, given = waveform[:, None], State(), iter(known)
-        for stage, needed in zip(self.stages, self.inputs_of(self.frames_in(len(waveform)))[1:], strict=True):
+        frames = self.frames_in(len(waveform))
+        needed, again = self.inputs_of(frames)[1:], self.inputs_of(frames - (delay or 0))[1:]
+        for i, stage in enumerate(self.stages):
             if stage.norm is not None:
                 state.moments.append(next(given) if known else moments_of(outputs))
                 outputs = stage.normalised(outputs, state.moments[-1])
-            first = needed * stage.hop
-            state.contexts.append(outputs[first : first + stage.field - stage.hop].clone())
+            ends = (needed[i],) if delay is None or i == 0 else (needed[i], again[i])
+            lanes = [outputs[end * stage.hop : end * stage.hop + stage.field - stage.hop].clone() for end in ends]
+            state.contexts.append(lanes[0] if len(lanes) == 1 else torch.stack(lanes))
             outputs = stage.layers(outputs)
+            if delay is not None and i == 0:
+                state.waiting = outputs[again[0] : needed[0]].clone()
         return outputs, state
 
     def forward(
@@ -175,14 +187,33 @@ class FrameTrunk(nn.Module):
         """The next frames (n, features) of n hops of samples (n hop, 1), and the state behind them.
 
         rate: share of the new inputs in the statistics by which they are normalised. part: of the stages, of which
-        inputs, outputs and the state then are.
+        inputs, outputs and the state then are. Where outputs wait, the second of two lanes (2, n, features) are frames
+        that come again, with the statistics of the new ones.
         """
         outputs, after, given = inputs, State(), iter(state.moments)
         for stage, context in zip(self.stages[part], state.contexts, strict=True):
+            first = stage is self.stages[0]
             if stage.norm is not None:
-                after.moments.append(blended(next(given), moments_of(outputs), rate))
+                known, new = next(given), outputs if outputs.dim() == 2 else outputs[0]
+                after.moments.append(blended(known, moments_of(new), rate))
+                if first:
+                    state = self.rescaled(state, after.moments[0])
+                    given = iter(state.moments[1:])
                 outputs = stage.normalised(outputs, after.moments[-1])
-            outputs = torch.cat([context, outputs])
-            after.contexts.append(outputs[outputs.shape[0] - context.shape[0] :])
+            outputs = torch.cat([context, outputs], dim=-2)
+            after.contexts.append(outputs[..., outputs.shape[-2] - context.shape[-2] :, :])
             outputs = stage.layers(outputs)
+            if first and state.waiting is not None:
+                waiting = torch.cat([state.waiting, outputs])
+                outputs, after.waiting = torch.stack([outputs, waiting[: len(outputs)]]), waiting[len(outputs) :]
         return outputs, after
+
+    def rescaled(self, state: State, level: Moments) -> State:
+        """The state as if the waveform had been normalised by these moments; the filters let no mean through."""
+        norm, moments = self.stages[0].norm, list(state.moments)
+        if norm is None:
+            return state
+        by = torch.sqrt((moments[0][1] + norm.eps) / (level[1] + norm.eps))
+        if len(moments) > 1:
+            moments[1] = moments[1] * torch.stack([by, torch.square(by)])
+        return State(state.contexts, moments, None if state.waiting is None else by * state.waiting)

@@ -121,12 +121,6 @@ def train_streaming(args: argparse.Namespace) -> None:
     streaming.train(_speech(args), args)
 
 
-def fit_drift(args: argparse.Namespace) -> None:
-    from . import drift
-
-    drift.train(_speech(args), args)
-
-
 def train_wavlm(args: argparse.Namespace) -> None:
     from . import wavlm
 
@@ -249,15 +243,6 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--chunks", type=number(int, 1), default=6, help="of each stretch that are compared")
     recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=number(int, 1), default=12, help="conversations simulated from these")
-
-    recipe = command("drift", fit_drift, "Fit what the streaming trunk adds to embeddings where statistics moved.")
-    _add_data(recipe)
-    recipe.add_argument("--out", type=Path, required=True, metavar="FILE", help="the map, as safetensors")
-    recipe.add_argument("--teacher", default="bundled", metavar="MODEL", help="as pytest's --embedding")
-    recipe.add_argument("--stretches", type=number(int, 1), default=400, help="simulated conversations of 20 s")
-    recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for the figures printed")
-    recipe.add_argument("--seed", type=int, default=1)
-    recipe.add_argument("--threads", type=int, help="threads of PyTorch (default: its own choice)")
 
     recipe = command("wavlm", train_wavlm, "Fine-tune, prune, distil and train a WavLM segmentation (docs/wavlm.md).")
     _add_data(recipe)
