@@ -1,7 +1,8 @@
 """`python -m bench.studies costs`: what a chunk costs in the pipeline, by step and by the chunk's length.
 
 DIART hears each second as often as steps fit into a chunk, so its cost goes with the length; a variant that takes its
-work from the chunk before pays for the step. `--budget` seconds in all, all variants of a cell interleaved.
+work from the chunk before pays for the step. `--budget` seconds in all, all variants of a cell interleaved. Means tell
+what a variant costs that computes only some chunks as a whole; the median tells of most of them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def study(given: argparse.Namespace) -> None:
     options = parse(lambda name: getattr(given, name))
     names = ["baseline", *(entry.name for entry in variants.select(given.variants) if entry.name != "baseline")]
     found: dict[Cell, Mapping[str, Latency]] = {}
-    print(f"{machine.describe()['cpu']}, ms a chunk of the baseline; of the others % of that:\n")
+    print(f"{machine.describe()['cpu']}: mean ms of the baseline; of others, % of that by the mean, paired median:\n")
     head = ["chunk, step (s)", *names, TWIN]
     budget = options.timing.budget / sum(step < chunk for chunk in CHUNKS for step in STEPS)
 
@@ -92,14 +93,14 @@ def row(chunk: float, step: float, found: Mapping[str, Latency], names: list[str
         if latency is None:
             shown.append("-")
         elif latency.to_baseline is None:
-            shown.append(f"{1000 * (latency.percentiles['p50'] or latency.mean):.1f}")
+            shown.append(f"{1000 * latency.mean:.1f}")
         else:
-            shown.append(show_interval(latency.to_baseline))
+            shown.append(f"{100 * latency.mean / found['baseline'].mean:.1f}, {show_interval(latency.to_baseline)}")
     return f"{chunk:g}, {step:g}", *shown
 
 
 def figure(found: Costs, names: list[str]) -> Figure:
-    """A panel for each length of chunk: medians in ms over the step, a line per variant, both axes logarithmic."""
+    """A panel for each length of chunk: means in ms over the step, a line per variant, both axes logarithmic."""
     with matplotlib.rc_context(STYLE):
         made = new_figure(narrow=False, height=3.6)
         lengths = sorted({chunk for chunk, _ in found})
@@ -107,7 +108,7 @@ def figure(found: Costs, names: list[str]) -> Figure:
         for axes, length in zip(panels, lengths, strict=True):
             for colour, name in zip(SPEAKERS, names, strict=False):
                 points = [
-                    (step, 1000 * (by[name].percentiles["p50"] or by[name].mean))
+                    (step, 1000 * by[name].mean)
                     for (chunk, step), by in sorted(found.items())
                     if chunk == length and name in by
                 ]

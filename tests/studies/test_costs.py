@@ -13,8 +13,8 @@ from bench.statistics import Ratio
 from bench.studies import costs
 
 
-def latency(median: float, ratio: Ratio | None = None) -> Latency:
-    return Latency(9.0, 0.0, {"p50": median}, {}, ratio, None, "", "", 4)
+def latency(mean: float, ratio: Ratio | None = None) -> Latency:
+    return Latency(mean, 0.0, {"p50": 9.0}, {}, ratio, None, "", "", 4)
 
 
 @pytest.mark.parametrize(("chunk", "step", "late"), [(2.0, 0.25, 2.0), (10.0, 0.25, 3.0), (0.2, 0.2, 0.2)])
@@ -34,7 +34,12 @@ def test_latency_and_step_fit_into_the_chunk(chunk: float, step: float, late: fl
 
 def test_a_row_has_the_baselines_milliseconds_and_the_others_ratios() -> None:
     found = {"baseline": latency(0.0525), "best": latency(0.01, Ratio(0.2, 0.19, 0.215, 40))}
-    assert costs.row(5.0, 0.1, found, ["baseline", "best", "gone"]) == ("5, 0.1", "52.5", "20.0 [19.0, 21.5]", "-")
+    assert costs.row(5.0, 0.1, found, ["baseline", "best", "gone"]) == (
+        "5, 0.1",
+        "52.5",
+        "19.0, 20.0 [19.0, 21.5]",
+        "-",
+    )
 
 
 def test_the_figure_has_a_panel_for_each_length_and_a_line_for_each_variant() -> None:

@@ -201,8 +201,6 @@ def _write(stream: Stream, frames: Tensor, end: int) -> None:
     torch.square(block[:, :features], out=block[:, features:])
 
 
-
-
 def streaming_trunk(model: nn.Module) -> nn.Module:
     """Frames by statistics that move slowly, when new and once again; pooled under each chunk's weights."""
     return StreamingTrunk(model, step=partial(GraphStep, again=True)).eval()
