@@ -157,7 +157,7 @@ def test_what_was_kept_of_other_streams_is_bounded(folded: Any) -> None:
     assert len(starts) == STREAMS + 2
 
 
-@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+@pytest.mark.parametrize("lost", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_not_finite_spoils_its_own_chunks_only(folded: Any, lost: float) -> None:
     wave = noise(60_000)
     wave[20_000] = lost
@@ -168,6 +168,43 @@ def test_what_is_not_finite_spoils_its_own_chunks_only(folded: Any, lost: float)
         assert bool(found.isfinite().all()) == whole and bool(folded(chunk[None, None]).isfinite().all()) == whole
         if begin == 24_000:  # the first one behind it
             near(found, folded(chunk[None, None]))
+
+
+@pytest.mark.parametrize("gain", [10.0, 1e6])  # from overdriven to a square wave
+def test_a_clipped_stream_goes_on(folded: Any, gain: float) -> None:
+    """Into it and out again: frames are those of the whole clipped recording."""
+    wave = noise(60_000)
+    wave[8000:40_000] = (gain * wave[8000:40_000]).clamp(-1, 1)
+    model = StreamingTrunk(folded, seconds=float("inf"))
+    starts, _ = counted(model)
+    _, first = FrameTrunk(folded).start(wave[:LENGTH])
+    whole, _ = FrameTrunk(folded).start(wave, first.moments)
+    for begin in range(0, 52_001, 4000):
+        chunk = wave[begin : begin + LENGTH]
+        assert model(chunk[None, None]).isfinite().all()
+        last = (begin + LENGTH - FIELD) // HOP + 1
+        near(frames(model, chunk), whole[last - 12 : last], 1e-4)
+    assert starts == [LENGTH]
+
+
+def test_behind_a_gap_stands_what_the_stock_model_says(folded: Any) -> None:
+    """Where two chunks share nothing, or it jumped back."""
+    wave, model = noise(60_000), StreamingTrunk(folded)
+    starts, _ = counted(model)
+    for begin in (0, 2000, 12_000, 14_000, 40_000, 42_000, 1000):
+        chunk = wave[begin : begin + LENGTH][None, None]
+        found = model(chunk)
+        assert found.isfinite().all()
+        if begin in (0, 12_000, 40_000, 1000):
+            near(found, folded(chunk))
+    assert starts == 4 * [LENGTH]
+
+
+def test_lost_samples_that_nobody_tells_of_are_but_a_splice(folded: Any) -> None:
+    wave, model = noise(60_000), StreamingTrunk(folded)
+    starts, _ = counted(model)
+    walk(model, torch.cat([wave[:10_000], wave[11_000:]]), range(0, 14_001, 2000))
+    assert starts == [LENGTH]
 
 
 def test_silence_starts_afresh_and_costs_nothing_while_it_lasts(folded: Any) -> None:
