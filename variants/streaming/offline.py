@@ -49,6 +49,8 @@ def frames_by(trunk: FrameTrunk, waveform: Tensor, counts: Sequence[int], kind: 
         blocks = [outputs[first:end] for first, end in pairwise(ends)]
         if stage.norm is not None:
             taken = mixed(torch.stack([moments_of(block) for block in blocks]), weights)
+            if stage is trunk.stages[0]:
+                taken = taken[:1].expand_as(taken)  # one level for all: the norm behind the filters undoes it
             blocks = [stage.normalised(block, moments) for block, moments in zip(blocks, taken, strict=True)]
         outputs = stage.layers(torch.cat(blocks))
     return outputs

@@ -28,6 +28,7 @@ class GraphStep(nn.Module):
 
     def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
         outputs, before = first_stage(self.trunk, samples, state, rate)
+        state = self.trunk.rescaled(state, before.moments[0]) if before.moments else state
         frames, *after = self.graph.run(feed(outputs, state, rate))
         return frames, self.joined(before, after)
 
