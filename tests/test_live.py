@@ -78,6 +78,7 @@ def test_the_live_lines_label_as_the_stock_pipeline_does(expected: Annotation) -
     assert str(heard("best-exact")) == str(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("microphone")
 @pytest.mark.parametrize("name", ["best", "streaming-trunk-int8", "best-streaming"])
 def test_they_run_a_variant_that_is_not_exact(name: str, expected: Annotation) -> None:
