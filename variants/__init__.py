@@ -4,7 +4,7 @@ from .paper import baseline, distilled, pruned, fused, int8, onnx  # noqa: F401,
 from .exact import shared_trunk, folded, onnx_tuned, compiled, vino  # noqa: F401 - after those they build on
 from .compressed import bf16, int8_static  # noqa: F401
 from .exact import cached, best_exact  # noqa: F401
-from .compressed import best, channel_pruned  # noqa: F401
+from .compressed import best, best_near, channel_pruned  # noqa: F401
 from .exact import campplus as exact_campplus  # noqa: F401
 from .compressed import campplus as compressed_campplus  # noqa: F401
 from .streaming import streaming_trunk, streaming_trunk_int8, best_streaming  # noqa: F401

@@ -1,6 +1,8 @@
 """The fastest whole pipeline within 0.3 DER points: `best-exact` with the embedding and the LSTMs in int8."""
 
+from collections.abc import Callable, Collection
 from functools import singledispatch
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,12 +16,15 @@ from .equalised import equalise
 from .int8_static import quantised
 
 
-def behind(front: nn.Module) -> Finish:
-    """Quantise a graph by what the cached `front` makes of the calibration's chunks, sample by sample the same."""
+def behind(front: nn.Module, nodes: Callable[[Path], Collection[str]] | None = None) -> Finish:
+    """Quantise a graph by what the cached `front` makes of the calibration's chunks, sample by sample the same.
+
+    nodes: of a graph's file, what becomes int8; None: as `quantise` chooses.
+    """
     found = calibration()
     with torch.no_grad():
         feeds = [{"inputs": front(torch.from_numpy(waveform[None])).numpy()} for waveform in found.waveforms]
-    return quantised(feeds, found.notes())
+    return quantised(feeds, found.notes(), nodes)
 
 
 @variant(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,9 +157,9 @@ def chunk_feeds() -> tuple[Feeds, dict[str, str]]:
     return [{"inputs": waveform[None]} for waveform in found.waveforms], found.notes()
 
 
-def quantised(feeds: Feeds, notes: Mapping[str, str]) -> Finish:
-    """`quantise` by these feeds, as what finishes an exported file."""
-    return lambda path: quantise(path, feeds, notes)
+def quantised(feeds: Feeds, notes: Mapping[str, str], nodes: Callable[[Path], Collection[str]] | None = None) -> Finish:
+    """`quantise` by these feeds, as what finishes an exported file; nodes: of a file, in place of its own choice."""
+    return lambda path: quantise(path, feeds, notes, nodes and nodes(path))
 
 
 @variant("int8-static", title="int8, static", parent="shared-folded", tolerance=0.3, needs=["onnx", "onnxruntime"])
