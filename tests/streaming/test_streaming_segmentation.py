@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyannote.audio.models.segmentation import PyanNet
 from torch import Tensor, nn
@@ -120,6 +120,16 @@ def test_chunks_computed_as_a_whole_are_nearly_the_stock_models(one: Any) -> Non
     assert len(model.streams) == 1
 
 
+def test_what_follows_a_whole_chunk_is_as_if_the_stream_began_there(one: Any) -> None:
+    aged, fresh, wave = streaming(one, anew=0.5), streaming(one, anew=0.5), noise(60_000)
+    wave[40 * HOP :] *= 0.01
+    scores(aged, wave[:LENGTH])
+    for begin in (40 * HOP, 45 * HOP, 60 * HOP):
+        found, expected = (scores(model, wave[begin : begin + LENGTH]) for model in (aged, fresh))
+        near(found, expected, 0.005)
+    assert aged.streams[0].age == fresh.streams[0].age == 20
+
+
 def test_a_chunk_costs_its_new_frames_and_those_scored_again(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, wave, runs = streaming(one, ahead=10 * HOP / 16_000, anew=0.5), noise(80_000), []
     run = model.scoring.run
@@ -153,6 +163,7 @@ def test_scores_are_read_between_frames(one: Any) -> None:
     length=st.integers(1261, 12_000),
     steps=st.lists(st.one_of(st.sampled_from([0, 1, 269, 270, 271, 4000]), st.integers(1, 9000)), max_size=8),
 )
+@example(length=1292, steps=[465, 826])  # hardly a frame in common
 def test_any_chunk_and_step_gives_as_many_frames_as_the_stock_model(one: Any, length: int, steps: list[int]) -> None:
     model, wave, begin = streaming(one), noise(90_000), 0
     for step in [0, *steps]:
