@@ -127,13 +127,15 @@ def test_every_copy_has_a_model_of_its_own_and_what_its_variant_has(monkeypatch:
     class Models(dict[str, object]):
         root, skipped, broken = None, {}, {}
 
+        def build(self, name: str) -> object:
+            return object()
+
     class Run:
         models = Models({"distilled-onnx": "the run's own"})
         corpus = SimpleNamespace(streams=())
         cores = SimpleNamespace(threads=SimpleNamespace(cpus=(3,)))
         timing = SimpleNamespace(subject=lambda kind, name, model: (variants.get(name), model))
 
-    monkeypatch.setattr(record.variants, "build", lambda name, root: object())
     monkeypatch.setattr(record, "steps_per_round", lambda timed, kind: 1000)
     timed = timed_copies(Run(), "pipeline", "distilled-onnx")  # type: ignore[arg-type]
     subjects = [timed.subjects["pipeline", label] for label in SAME]

@@ -27,6 +27,9 @@ class Models:
     def __init__(self, stock: Any, segmenter: Any) -> None:
         self.root, self.segmentation = stock, variants.as_segmentation_model(segmenter)
 
+    def build(self, name: str) -> Any:
+        return variants.build(name, self.root)
+
     def other(self, name: str) -> None: ...
 
 

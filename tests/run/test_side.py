@@ -16,7 +16,6 @@ from variants import UserError
 
 
 class Models(list[str]):
-    root = "loaded"
     skipped, broken = {"openvino": "not installed"}, {"best": "raised"}
 
 
@@ -67,9 +66,9 @@ def test_what_a_side_is_made_of() -> None:
 
 
 def test_a_second_copy_of_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.variants, "build", lambda name, root: f"{name} of what was {root}")
+    monkeypatch.setattr(Models, "build", lambda self, name: f"{name}, made anew", raising=False)
     found = side({}, ["distilled-onnx"])
-    copied = ("pipeline", "distilled-onnx", "distilled-onnx of what was loaded")
+    copied = ("pipeline", "distilled-onnx", "distilled-onnx, made anew")
     assert found.subject("pipeline", "distilled-onnx again") == copied
     assert not found.pinned("distilled-onnx again") and found.pinned("baseline again")
 
