@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PRESETS = {
     "bundled": (0.507, 0.007, 0.867),
     "bundled-pyannote": (0.650, 0.463, 0.647),
+    "bundled-pyannote-3.0": (0.753, 0.422, 0.610),
     "campplus-pyannote": (0.655, 0.352, 0.695),
     "dihard3": (0.555, 0.422, 1.517),
     "ami": (0.507, 0.006, 1.057),

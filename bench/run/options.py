@@ -25,6 +25,7 @@ PAIRS = {
     ("bundled", "bundled"): "bundled",
     ("bundled", "oracle"): "bundled",
     ("bundled", "pyannote/segmentation"): "bundled-pyannote",
+    ("bundled", "pyannote/segmentation-3.0"): "bundled-pyannote-3.0",
     ("campplus", "pyannote/segmentation"): "campplus-pyannote",
     ("pyannote/embedding", "pyannote/segmentation"): "dihard3",
 }
