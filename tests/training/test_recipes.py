@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 
-from variants.loading import load
+from variants.loading import WEIGHTS, load
 from variants.paper.distilled import load_student
 from variants.speech.data import read_speech
 from variants.training import distill, embedding, segmentation, taught
 from variants.training.__main__ import main
+from variants.training.architecture import PyanNet, XVectorSincNet
 from variants.training.evaluate import chunks
-from variants.training.weights import load_network
+from variants.training.weights import export, load_network
 
 EMBEDDING = ["embedding", "--batch-seconds", "3", "--crop", "0.6", "0.9", "--dev-speakers", "2", "--average", "0.5"]
 TAUGHT = ["--teacher", "bundled", "--crops", "16", "--arcface", "0.1"]
@@ -161,3 +163,20 @@ def test_errors_are_one_line(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("variants.training: ")
     assert message in error
+
+
+def test_the_mean_of_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two, other, out = (tmp_path / f"{name}.safetensors" for name in ("one", "two", "other", "out"))
+    for seed, path in enumerate((one, two)):
+        torch.manual_seed(seed)
+        export(XVectorSincNet(), path)
+    export(PyanNet(), other)
+    assert main(["export", str(one), str(two), "--out", str(out)]) == 0
+    first, second, mean = (load_file(path) for path in (one, two, out))
+    for name, value in mean.items():
+        torch.testing.assert_close(value, ((first[name].double() + second[name].double()) / 2).to(value.dtype))
+    assert not torch.equal(first["embedding.weight"], mean["embedding.weight"])
+    assert main(["export", str(one), str(other), "--out", str(out)]) == 1
+    assert "several architectures" in capsys.readouterr().err
+    assert main(["export", str(WEIGHTS / "channel-pruned-50.safetensors"), "--out", str(out)]) == 1
+    assert "whose sizes would be lost" in capsys.readouterr().err

@@ -141,7 +141,8 @@ def evaluate_segmentation(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     check_writable(args.out, "--out")
-    weights.export(weights.load_network(args.checkpoint), args.out, weights.taught_by(args.checkpoint))
+    network = weights.mean_of([weights.load_network(path) for path in args.checkpoint])
+    weights.export(network, args.out, weights.taught_by(args.checkpoint[0]))
     print(f"{args.out}: {args.out.stat().st_size / 2**20:.2f} MiB")
 
 
@@ -262,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("--weights", type=Path, required=True, metavar="FILE")
 
     part = command("export", export, "Write a checkpoint as float16 safetensors with pyannote.audio's keys.")
-    part.add_argument("checkpoint", type=Path)
+    part.add_argument("checkpoint", type=Path, nargs="+", help="of several, the mean of their weights")
     part.add_argument("--out", type=Path, required=True, metavar="FILE")
     return parser
 

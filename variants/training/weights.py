@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -82,12 +84,33 @@ def _lines(error: Exception) -> list[str]:
 
 
 def taught_by(path: Path) -> str | None:
-    """SHA-256 of the teacher's file, if `path` is a checkpoint of a student; DataError if it is no checkpoint."""
+    """SHA-256 of the teacher's file, if `path` is a student's; DataError if it is no checkpoint or safetensors file."""
     try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                notes = file.metadata() or {}
+            if "sizes" in notes:
+                raise DataError("a pruned embedding, whose sizes would be lost")
+            named: str | None = json.loads(notes.get("teacher_sha256", "null"))
+            return named
         digest = torch.load(path, map_location="cpu", weights_only=True)["state_dict"].get("objective.teacher_sha256")
         return None if digest is None else bytes(map(int, digest.tolist())).hex()
     except Exception as error:
         raise DataError(f"{path}: not a checkpoint ({_lines(error)[0]})") from None
+
+
+def mean_of(networks: Sequence[nn.Module]) -> nn.Module:
+    """The first of some networks of one architecture, with the mean of all their weights, in double precision.
+
+    Of runs of which one began where another ended (Wortsman et al., "Model soups", ICML 2022). Raises DataError.
+    """
+    states = [network.state_dict() for network in networks]
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(shape != shapes[0] for shape in shapes):
+        raise DataError("checkpoints of several architectures have no mean")
+    total = {name: torch.stack([state[name].double() for state in states]).mean(dim=0) for name in states[0]}
+    networks[0].load_state_dict({name: value.to(states[0][name].dtype) for name, value in total.items()})
+    return networks[0]
 
 
 def export(network: nn.Module, path: Path, teacher_sha256: str | None = None) -> None:
