@@ -6,7 +6,7 @@ one of its stream says it, and is compared sample by sample.
 
 import warnings
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 import torch
@@ -124,18 +124,22 @@ def shift_between(last: torch.Tensor, waveform: torch.Tensor, stride: int, known
     return None
 
 
-def continued(streams: Memory[S], waveform: torch.Tensor, least: int) -> tuple[S, int] | None:
-    """The stream of stride 1 that a chunk (samples,) continues, and by how many samples; None if there is none.
+def continued(
+    streams: Memory[S], waveform: torch.Tensor, least: int, advance: Callable[[S, torch.Tensor, int], None]
+) -> S | None:
+    """The stream of stride 1 that a chunk (samples,) continues, brought up to it by `advance`; None without one.
 
     At least `least` samples must be shared, unless all are, and not all be of one value: those might be any stream's.
+    advance: told the stream, the chunk, and by how many samples it comes after the stream's last.
     """
     for stream in streams.likeliest(waveform):
         if torch.equal(stream.waveform, waveform):
-            return stream, 0
+            return stream
         shift = shift_between(stream.waveform, waveform, 1, stream.shift)
         shared = waveform[: len(waveform) - (shift or 0)]
         if shift and len(shared) >= least and not _constant(shared):
-            return stream, shift
+            advance(stream, waveform, shift)
+            return stream
     return None
 
 

@@ -141,15 +141,8 @@ class StreamingSegmentation(nn.Module):
         return scores, after
 
     def _continued(self, waveform: Tensor) -> Stream | None:
-        """The stream whose last chunk this one continues, brought up to it; None if there is none."""
         trunk = self.frame_trunk  # new outputs of the filters begin with samples that some frame has had
-        found = continued(self.streams, waveform, trunk.hop + trunk.stages[0].field)
-        if found is None:
-            return None
-        stream, shift = found
-        if shift:
-            self._advance(stream, waveform, shift)
-        return stream
+        return continued(self.streams, waveform, trunk.hop + trunk.stages[0].field, self._advance)
 
     def _advance(self, stream: Stream, waveform: Tensor, shift: int) -> None:
         """Bring a stream up to its next chunk, by as many frames as are complete."""

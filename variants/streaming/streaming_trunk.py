@@ -107,7 +107,8 @@ class StreamingTrunk(SharedTrunk):
         trunk = self.frame_trunk
         count = trunk.frames_in(len(waveform))
         sound = bool(torch.isfinite(waveform.sum()))
-        stream = (self._continued(waveform) if sound else None) or self._started(waveform)
+        known = continued(self.streams, waveform, trunk.hop, self._advance) if sound else None
+        stream = known or self._started(waveform)
         if sound:
             self.streams.keep(stream)
         late = (stream.frames - count) * trunk.hop - stream.begin
@@ -140,16 +141,6 @@ class StreamingTrunk(SharedTrunk):
         kept = rows.new_empty(2 * count, 2 * features)
         stream = Stream(waveform.clone(), 0, self.streams.shift, state, rows.mean(dim=0), kept, 0, 0)
         _append(stream, rows, count)
-        return stream
-
-    def _continued(self, waveform: Tensor) -> Stream | None:
-        """The stream whose last chunk this one continues, brought up to it; None if there is none."""
-        found = continued(self.streams, waveform, self.frame_trunk.hop)
-        if found is None:
-            return None
-        stream, shift = found
-        if shift:
-            self._advance(stream, waveform, shift)
         return stream
 
     def _advance(self, stream: Stream, waveform: Tensor, shift: int) -> None:
