@@ -74,6 +74,7 @@ def test_best_has_all_behind_the_cached_filters_in_int8(
     graph, _ = model.tdnns
     assert in_int8(onnx.load_from_string(bytes(graph.file.numpy())).graph) == {"Conv": convolutions}
     assert variants.get(name).segmentation == "segmentation-cached-int8"
+    assert not torch.equal(model.stats_pool.scale, exact.stats_pool.scale), "equalised"
     weights = torch.rand(3, 293, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         for first in (0, 4000, 80_000):  # a step of the pipeline, and a jump

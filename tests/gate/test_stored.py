@@ -112,6 +112,7 @@ def test_equal_conditions_do_not_differ() -> None:
         ({"machine": {"cpu": "Xeon", "flags": ["fma"]}}, "CPU flags: fma then, avx2 fma now"),
         ({"embedding": "other"}, "embedding: other then, e now"),
         ({"segmentation": "other"}, "segmentation: other then, s now"),
+        ({"calibration": "mine"}, "calibration: mine then, None now"),
         ({"settings": {"step": 0.5}}, "step: 0.5 then, 0.25 now"),
         ({"timed_on": ["a", "b"]}, "timed on: a b then, sample now"),
     ],
