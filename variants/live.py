@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .exact.blocks import lean
 from .loading import load
 from .registry import as_embedding_model, as_segmentation_model, build, get
 
@@ -25,6 +24,8 @@ def pipeline(
     import torch
     from diart import SpeakerDiarization, SpeakerDiarizationConfig
 
+    from .exact.blocks import LeanDiarization
+
     other = get(name, "embedding").segmentation
     segmenter = build(other or "segmentation", load("segmentation", segmentation))
     config = SpeakerDiarizationConfig(
@@ -33,5 +34,4 @@ def pipeline(
         device=torch.device("cpu"),
         **settings,
     )
-    made = SpeakerDiarization(config)
-    return lean(made) if other is not None else made
+    return SpeakerDiarization(config) if other is None else LeanDiarization(config)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from variants.errors import UserError
-from variants.exact.blocks import lean as lean_blocks
 
 if TYPE_CHECKING:
     from diart import SpeakerDiarization, SpeakerDiarizationConfig
@@ -82,8 +81,10 @@ def diart_pipeline(
     """A stock `diart.SpeakerDiarization`, or one with the blocks of `variants.exact.blocks`."""
     from diart import SpeakerDiarization
 
-    pipeline = SpeakerDiarization(diart_config(settings, segmentation, embedding, device))
-    return lean_blocks(pipeline) if lean else pipeline
+    from variants.exact.blocks import LeanDiarization
+
+    made = LeanDiarization if lean else SpeakerDiarization
+    return made(diart_config(settings, segmentation, embedding, device))
 
 
 class StagedPipeline:

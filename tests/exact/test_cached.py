@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,6 @@ from torch import nn
 
 import variants
 from bench.corpus import Recording
-from bench.pipeline.diarize import diarize, embed, segment
-from bench.pipeline.staged import PipelineSettings
-from variants.exact.blocks import LeanBinarize, LeanHamming
 from variants.exact.cached import CachedFront
 from variants.exact.memory import STREAMS, missed, remember
 
@@ -215,48 +211,3 @@ def test_segmentation_variants_label_alike(name: str, segmenter: Any, walk: list
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
         batch = torch.cat(walk[:3])
         torch.testing.assert_close(other(batch), plain(batch), rtol=0, atol=1e-3)
-
-
-def test_lean_blocks_and_segmentation_leave_every_label(stock: Any, segmenter: Any, clip: Recording) -> None:
-    settings = PipelineSettings(5.0, 0.5, 3.0, 0.5, 0.1, 0.6)
-    models: Callable[[str], Any] = lambda name: variants.as_segmentation_model(variants.build(name, segmenter))  # noqa: E731
-    embedding = variants.as_embedding_model(variants.build("shared-folded", stock))
-    plain, other = models("segmentation"), models("segmentation-cached-onnx")
-    mine, theirs = segment(clip, settings, other), segment(clip, settings, plain)
-    embeddings = embed(theirs, embedding)
-    expected = diarize(theirs, embeddings, settings, plain, embedding)
-    lean = diarize(theirs, embeddings, settings, plain, embedding, lean=True)
-    whole = diarize(mine, embed(mine, embedding), settings, other, embedding, lean=True)
-    assert sum(len(labels) for labels in expected.by_chunk) > 20
-    tracks = [[list(labels.itertracks(yield_label=True)) for labels in output.by_chunk] for output in (expected, lean)]
-    assert tracks[0] == tracks[1]
-    assert expected.by_chunk == whole.by_chunk
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**31), frames=st.integers(1, 30), start=st.floats(0, 100))
-def test_binarize_equals_diarts(seed: int, frames: int, start: float) -> None:
-    from diart.blocks.utils import Binarize
-    from pyannote.core import SlidingWindow, SlidingWindowFeature
-
-    scores = np.random.default_rng(seed).random((frames, 4))
-    feature = SlidingWindowFeature(scores, SlidingWindow(start=start, duration=0.017, step=0.017))
-    found, expected = LeanBinarize(0.5)(feature), Binarize(0.5)(feature)
-    assert list(found.itertracks(yield_label=True)) == list(expected.itertracks(yield_label=True))
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**31), frames=st.integers(10, 60), buffers=st.integers(1, 6), offset=st.floats(-1, 6))
-def test_aggregation_equals_diarts(seed: int, frames: int, buffers: int, offset: float) -> None:
-    from diart.blocks.aggregation import HammingWeightedAverageStrategy
-    from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
-
-    random, step = np.random.default_rng(seed), 5 / frames
-    given = [
-        SlidingWindowFeature(random.random((frames, 3)), SlidingWindow(start=i * 0.5, duration=step, step=step))
-        for i in range(buffers)
-    ]
-    focus = Segment(offset, offset + 0.5)
-    found, expected = LeanHamming("loose")(given, focus), HammingWeightedAverageStrategy("loose")(given, focus)
-    assert np.array_equal(found.data, expected.data, equal_nan=True)
-    assert found.sliding_window.start == expected.sliding_window.start
