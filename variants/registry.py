@@ -60,7 +60,10 @@ class Variant:
     exported_by: str | None = None
     """The variant to export as ONNX in its place, if one file cannot hold it (it keeps work, or is two models)."""
     segmentation: str | None = None
-    """The segmentation variant that a whole-pipeline variant brings along, with the lean blocks (`exact.blocks`)."""
+    """The segmentation variant that a whole-pipeline variant brings along, with the lean blocks (`exact.blocks`).
+
+    These hand the model views of one waveform as its rows: it must not write to them.
+    """
     build: Callable[[Any], Built] = lambda model: model  # Any: as above
     """From the parent's model (its own copy) to the variant's: the decorated function."""
 
