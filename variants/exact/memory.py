@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -96,6 +97,11 @@ def missed(*models: object) -> int:
     return sum(memory.missed for memory in memories(models))
 
 
+def equal_samples(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """`torch.equal` of samples on the CPU, in less time."""
+    return np.array_equal(one.numpy(), other.numpy())
+
+
 def _bytes(samples: torch.Tensor) -> bytes:
     return samples.contiguous().numpy().tobytes()
 
@@ -133,7 +139,7 @@ def continued(
     advance: told the stream, the chunk, and by how many samples it comes after the stream's last.
     """
     for stream in streams.likeliest(waveform):
-        if torch.equal(stream.waveform, waveform):
+        if stream.waveform.shape == waveform.shape and _continues(stream.waveform, waveform, 0):
             return stream
         shift = shift_between(stream.waveform, waveform, 1, stream.shift)
         shared = waveform[: len(waveform) - (shift or 0)]
@@ -154,6 +160,6 @@ def _continues(last: torch.Tensor, waveform: torch.Tensor, samples: int) -> bool
     shared = len(last) - samples
     return (
         shared > 0
-        and torch.equal(last[samples : samples + PROBE], waveform[: min(PROBE, shared)])
-        and torch.equal(last[samples:], waveform[:shared])
+        and equal_samples(last[samples : samples + PROBE], waveform[: min(PROBE, shared)])
+        and equal_samples(last[samples:], waveform[:shared])
     )

@@ -12,6 +12,7 @@ from torch import nn
 from variants.errors import UnavailableError
 from variants.registry import variant
 
+from .memory import equal_samples
 from .pooling import ProductPool
 
 
@@ -54,7 +55,7 @@ class SharedTrunk(nn.Module):
 
 def run_lengths(waveforms: torch.Tensor) -> list[int]:
     """Lengths of the runs of bit-equal adjacent rows; rows with NaN equal nothing, not even themselves."""
-    same = [torch.equal(a, b) for a, b in zip(waveforms[1:], waveforms[:-1], strict=True)]
+    same = [equal_samples(a, b) for a, b in zip(waveforms[1:], waveforms[:-1], strict=True)]
     sizes = [1]
     for equal in same:
         if equal:
