@@ -229,10 +229,11 @@ def test_silence_starts_afresh_and_costs_nothing_while_it_lasts(folded: Any) -> 
     assert torch.equal(walk(model, second, [14_000, 16_000]), walk(alone, second, [14_000, 16_000]))
 
 
-def test_too_short_a_chunk_is_refused_as_by_the_stock_model(folded: Any) -> None:
+@pytest.mark.parametrize("samples", [200, 2000, FIELD - 1])
+def test_too_short_a_chunk_is_refused_as_by_the_stock_model(folded: Any, samples: int) -> None:
     for model in (folded, StreamingTrunk(folded)):
         with pytest.raises(RuntimeError):
-            model(noise(200)[None, None])
+            model(noise(samples)[None, None])
 
 
 def test_statistics_forget_at_their_pace() -> None:

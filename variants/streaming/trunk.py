@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from math import prod
 
 import torch
@@ -48,10 +49,11 @@ class FrameConv(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         if self.weight.shape[1] == self.taps and self.taps > 1:  # of the waveform
             windows = inputs[:, 0].unfold(0, self.field, self.stride)[:, :: self.dilation]
+        elif self.taps > 1:
+            taps = range(0, self.field, self.dilation)
+            windows = torch.cat([inputs[..., tap : tap - self.field + 1 or None, :] for tap in taps], dim=-1)
         else:
-            steps = inputs.shape[-2] - self.field + 1
-            taps = [inputs[..., tap * self.dilation : tap * self.dilation + steps, :] for tap in range(self.taps)]
-            windows = taps[0] if len(taps) == 1 else torch.cat(taps, dim=-1)
+            windows = inputs
         return F.linear(windows, self.weight, self.bias)
 
 
@@ -66,9 +68,8 @@ class FramePool(nn.Module):
         self.field = self.hop = size
 
     def forward(self, inputs: Tensor) -> Tensor:
-        steps = inputs.shape[-2] // self.hop
-        whole = inputs[..., : steps * self.hop, :]
-        return whole.reshape(*inputs.shape[:-2], steps, self.hop, inputs.shape[-1]).amax(dim=-2)
+        adjacent = [inputs[..., i : i - self.hop + 1 or None : self.hop, :] for i in range(self.hop)]
+        return reduce(torch.maximum, adjacent)
 
 
 class Stage(nn.Module):
@@ -164,10 +165,12 @@ class FrameTrunk(nn.Module):
         """All frames (n, features) of a stream's first chunk (samples,), and the state for those that follow.
 
         The norms take the chunk's own statistics, as in the stock model, unless others are `known`. delay: by how many
-        frames each is to be computed a second time after the first.
+        frames each is to be computed a second time after the first. RuntimeError for less samples than a frame's.
         """
         outputs, state, given = waveform[:, None], State(), iter(known)
         frames = self.frames_in(len(waveform))
+        if frames < 1:
+            raise RuntimeError(f"a chunk needs {self.field} samples, not {len(waveform)}")
         needed, again = self.inputs_of(frames)[1:], self.inputs_of(frames - (delay or 0))[1:]
         for i, stage in enumerate(self.stages):
             if stage.norm is not None:
@@ -201,7 +204,7 @@ class FrameTrunk(nn.Module):
                     given = iter(state.moments[1:])
                 outputs = stage.normalised(outputs, after.moments[-1])
             outputs = torch.cat([context, outputs], dim=-2)
-            after.contexts.append(outputs[..., outputs.shape[-2] - context.shape[-2] :, :])
+            after.contexts.append(outputs[..., stage.hop - stage.field :, :] if stage.field > stage.hop else context)
             outputs = stage.layers(outputs)
             if first and state.waiting is not None:
                 waiting = torch.cat([state.waiting, outputs])
