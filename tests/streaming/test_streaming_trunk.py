@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import variants
 from bench.corpus import Recording
 from variants.exact.memory import STREAMS
-from variants.streaming.step import GraphStep
+from variants.streaming.step import GraphStep, GraphTwice
 from variants.streaming.streaming_trunk import StreamingTrunk
 from variants.streaming.trunk import FrameTrunk, Stage, State, blended, moments_of
 
@@ -295,7 +295,7 @@ def test_frames_are_weighted_where_they_lie(folded: Any) -> None:
 @pytest.mark.parametrize("again", [False, True])
 def test_the_graph_steps_as_the_trunk_does(folded: Any, again: bool) -> None:
     trunk = FrameTrunk(folded)
-    graph = GraphStep(trunk, again=again)
+    graph = GraphTwice(trunk) if again else GraphStep(trunk)
     wave = noise(60_000)
     _, state = trunk.start(wave[:LENGTH], delay=7 if again else None)
     theirs: State = state

@@ -14,48 +14,68 @@ STEPS = 15  # frames of the example that is traced: about a quarter of a second
 
 
 class GraphStep(nn.Module):
-    """Called as the `FrameTrunk` itself: the first stage in torch, all others in one graph, the state in and out.
+    """Called as the `FrameTrunk` itself: the first stage in torch, all others in one graph, the state in and out."""
 
-    again: for states of which outputs wait.
-    """
-
-    def __init__(self, trunk: FrameTrunk, finish: Finish = as_it_is, again: bool = False) -> None:
+    def __init__(self, trunk: FrameTrunk, finish: Finish = as_it_is) -> None:
         super().__init__()
         self.trunk = trunk
-        example = feed_of(trunk, torch.rand(trunk.field + STEPS * trunk.hop), 1, 0 if again else None)
-        axis = int(again)
-        self.graph = Graph(Flat(trunk), example, finish, {"inputs": {axis: "steps"}, "outputs": {axis: "frames"}})
+        example = feed_of(trunk, torch.rand(trunk.field + STEPS * trunk.hop), 1)
+        self.graph = Graph(Flat(trunk, 1), example, finish, {"inputs": {0: "steps"}, "outputs": {0: "frames"}})
 
     def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
         outputs, before = first_stage(self.trunk, samples, state, rate)
-        state = self.trunk.rescaled(state, before.moments[0]) if before.moments else state
+        state = State(state.contexts, self.trunk.rescaled(state, before))
         frames, *after = self.graph.run(feed(outputs, state, rate))
         return frames, self.joined(before, after)
 
     def joined(self, before: State, after: list[Tensor]) -> State:
         """The state of all stages, from that of the first and a graph's outputs for the others."""
         contexts = len(self.trunk.stages) - 1
-        return State(before.contexts[:1] + after[:contexts], before.moments[:1] + after[contexts:], before.waiting)
+        return State(before.contexts[:1] + after[:contexts], before.moments[:1] + after[contexts:])
+
+
+class GraphTwice(nn.Module):
+    """Called as the `FrameTrunk` itself, of states of which outputs wait: all stages in one graph.
+
+    What goes on waiting does not go through it.
+    """
+
+    def __init__(self, trunk: FrameTrunk, finish: Finish = as_it_is) -> None:
+        super().__init__()
+        self.trunk = trunk
+        example = feed_of(trunk, torch.rand(trunk.field + STEPS * trunk.hop), 1, 0)
+        axes = {"inputs": {0: "samples"}, list(example)[-1]: {0: "waiting"}, "outputs": {1: "frames"}}
+        self.graph = Graph(Flat(trunk, 0), example, finish, axes)
+
+    def forward(self, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
+        assert state.waiting is not None
+        count, contexts = len(samples) // self.trunk.stages[0].hop, len(self.trunk.stages)
+        now = State(state.contexts, state.moments, state.waiting[:count])
+        frames, *after = self.graph.run(feed(samples, now, rate, 0))
+        return frames, State(after[:contexts], after[contexts:-1], torch.cat([state.waiting[count:], after[-1]]))
 
 
 def first_stage(trunk: FrameTrunk, samples: Tensor, state: State, rate: float) -> tuple[Tensor, State]:
-    """Outputs and state of the first stage alone, out of all: the sinc filters are quicker in torch, and in float."""
-    first = State(state.contexts[:1], state.moments[:1], state.waiting)
+    """Outputs and state of the first stage alone, out of all."""
+    first = State(state.contexts[:1], state.moments[:1])
     found: tuple[Tensor, State] = trunk(samples, first, rate, slice(1))
     return found
 
 
 class Flat(nn.Module):
-    """The stages behind the first, with tensors only for inputs and outputs."""
+    """The stages from the `first` on, with tensors only for inputs and outputs: contexts, moments, what waits."""
 
-    def __init__(self, trunk: FrameTrunk) -> None:
+    def __init__(self, trunk: FrameTrunk, first: int) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.part = trunk, slice(first, None)
+        stages = trunk.stages[self.part]
+        self.contexts, self.moments = len(stages), sum(stage.norm is not None for stage in stages)
 
     def forward(self, inputs: Tensor, rate: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        contexts = len(self.trunk.stages) - 1
-        frames, after = self.trunk(inputs, State(list(state[:contexts]), list(state[contexts:])), rate, slice(1, None))
-        return (frames, *after.contexts, *after.moments)
+        moments, waiting = state[self.contexts :][: self.moments], state[self.contexts + self.moments :]
+        given = State(list(state[: self.contexts]), list(moments), *waiting)
+        outputs, after = self.trunk(inputs, given, rate, self.part)
+        return (outputs, *after.contexts, *after.moments, *([] if after.waiting is None else [after.waiting]))
 
 
 class Whole(nn.Module):
@@ -79,16 +99,21 @@ class Whole(nn.Module):
         return (outputs, *contexts, *moments)
 
 
-def feed(inputs: Tensor, state: State, rate: float) -> dict[str, Tensor]:
+def feed(inputs: Tensor, state: State, rate: float, first: int = 1) -> dict[str, Tensor]:
     """A `Flat`'s inputs by name; state: of all stages."""
-    behind = [*state.contexts[1:], *state.moments[1:]]
-    return {"inputs": inputs, "rate": torch.tensor(rate), **{f"state{i}": tensor for i, tensor in enumerate(behind)}}
+    tensors = [*state.contexts[first:], *state.moments[first:], *([] if state.waiting is None else [state.waiting])]
+    return {"inputs": inputs, "rate": torch.tensor(rate), **{f"state{i}": tensor for i, tensor in enumerate(tensors)}}
 
 
 def feed_of(trunk: FrameTrunk, waveform: Tensor, begun: int, delay: int | None = None) -> dict[str, Tensor]:
-    """A feed as it comes up within a waveform (samples,) of which `begun` frames have been computed."""
+    """A feed as it comes up within a waveform (samples,) of which `begun` frames have been computed.
+
+    Of what is behind the first stage; with a `delay` of all stages.
+    """
     at = (begun - 1) * trunk.hop + trunk.field
     _, state = trunk.start(waveform[:at], delay=delay)
     new = trunk.frames_in(len(waveform)) - begun
-    outputs, _ = first_stage(trunk, waveform[at : at + new * trunk.hop, None], state, 0.5)
-    return feed(outputs, state, 0.5)
+    samples = waveform[at : at + new * trunk.hop, None]
+    if delay is None:
+        return feed(first_stage(trunk, samples, state, 0.5)[0], state, 0.5)
+    return feed(samples, state, 0.5, 0)

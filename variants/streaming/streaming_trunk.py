@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import exp
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from variants.exact.pooling import ProductPool, pool_directly, pool_products
 from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
 
-from .step import GraphStep
+from .step import GraphTwice
 from .trunk import RATE, FrameTrunk, State
 
 SECONDS = 5.0  # in which the statistics forget all but 1/e: `python -m bench.studies streaming`
@@ -194,7 +193,7 @@ def _write(stream: Stream, frames: Tensor, end: int) -> None:
 
 def streaming_trunk(model: nn.Module) -> nn.Module:
     """Frames by statistics that move slowly, when new and once again; pooled under each chunk's weights."""
-    return StreamingTrunk(model, step=partial(GraphStep, again=True)).eval()
+    return StreamingTrunk(model, step=GraphTwice).eval()
 
 
 for prefix, tolerance in TOLERANCES.items():

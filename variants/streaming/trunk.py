@@ -25,8 +25,9 @@ Moments = Tensor  # (2, channels): mean and variance by which a norm normalises
 class State:
     """What the next frame of a stream needs, by stage: normed inputs (context, channels), moments for its norm.
 
-    waiting: outputs of the first stage (steps, channels) of which frames are yet to be computed a second time; with
-    them, contexts behind that stage are (2, context, channels): of new frames, and of those that come again.
+    waiting: outputs of the first stage (steps, channels), but for its norm's scale, of which frames are yet to be
+    computed a second time; with them, contexts behind that stage are (2, context, channels): of new frames, and of
+    those that come again.
     """
 
     contexts: list[Tensor] = field(default_factory=list)
@@ -48,6 +49,9 @@ class FrameConv(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.weight.shape[1] == self.taps and self.taps > 1:  # of the waveform
+            if torch.onnx.is_in_onnx_export():  # a runtime's convolution is quicker, torch's is not
+                filters, stride, dilation = self.weight[:, None, None], (1, self.stride), (1, self.dilation)
+                return F.conv2d(inputs.t()[None, None], filters, self.bias, stride, 0, dilation)[0, :, 0].t()
             windows = inputs[:, 0].unfold(0, self.field, self.stride)[:, :: self.dilation]
         elif self.taps > 1:
             taps = range(0, self.field, self.dilation)
@@ -181,7 +185,7 @@ class FrameTrunk(nn.Module):
             state.contexts.append(lanes[0] if len(lanes) == 1 else torch.stack(lanes))
             outputs = stage.layers(outputs)
             if delay is not None and i == 0:
-                state.waiting = outputs[again[0] : needed[0]].clone()
+                state.waiting = outputs[again[0] : needed[0]] * self.level(state)
         return outputs, state
 
     def forward(
@@ -200,23 +204,25 @@ class FrameTrunk(nn.Module):
                 known, new = next(given), outputs if outputs.dim() == 2 else outputs[0]
                 after.moments.append(blended(known, moments_of(new), rate))
                 if first:
-                    state = self.rescaled(state, after.moments[0])
-                    given = iter(state.moments[1:])
+                    given = iter(self.rescaled(state, after)[1:])
                 outputs = stage.normalised(outputs, after.moments[-1])
             outputs = torch.cat([context, outputs], dim=-2)
             after.contexts.append(outputs[..., stage.hop - stage.field :, :] if stage.field > stage.hop else context)
             outputs = stage.layers(outputs)
             if first and state.waiting is not None:
-                waiting = torch.cat([state.waiting, outputs])
-                outputs, after.waiting = torch.stack([outputs, waiting[: len(outputs)]]), waiting[len(outputs) :]
+                waiting, count = torch.cat([state.waiting, outputs * self.level(after)]), outputs.shape[0]
+                outputs = torch.stack([outputs, waiting[:count] / self.level(after)])
+                after.waiting = waiting[count:]
         return outputs, after
 
-    def rescaled(self, state: State, level: Moments) -> State:
-        """The state as if the waveform had been normalised by these moments; the filters let no mean through."""
-        norm, moments = self.stages[0].norm, list(state.moments)
-        if norm is None:
-            return state
-        by = torch.sqrt((moments[0][1] + norm.eps) / (level[1] + norm.eps))
-        if len(moments) > 1:
+    def level(self, state: State) -> Tensor | float:
+        """What the first norm divides the waveform by, and so the outputs behind it: filters let no mean through."""
+        norm = self.stages[0].norm
+        return 1.0 if norm is None else torch.sqrt(state.moments[0][1] + norm.eps)
+
+    def rescaled(self, state: State, after: State) -> list[Moments]:
+        """All moments of a state as if the waveform had been normalised by those `after` it."""
+        moments, by = list(state.moments), self.level(state) / self.level(after)
+        if isinstance(by, Tensor) and len(moments) > 1:
             moments[1] = moments[1] * torch.stack([by, torch.square(by)])
-        return State(state.contexts, moments, None if state.waiting is None else by * state.waiting)
+        return moments
