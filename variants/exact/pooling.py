@@ -77,3 +77,22 @@ class ProductPool(nn.Module):
             sums = total[batch, speaker], squares[batch, speaker]
             pooled[batch, speaker] = pool_directly(mapped, rows[batch, speaker], *sums)
         return pooled if weights.dim() == 3 else pooled.squeeze(1)
+
+
+class CentredPool(nn.Module):
+    """What a `ProductPool` gives of frames that are kept less a centre, beside the squares of that.
+
+    weights (rows, n), frames (n, 2 features), centre (features,): as `pool_products`.
+    """
+
+    def __init__(self, pool: ProductPool) -> None:
+        super().__init__()
+        self.scale, self.shift = pool.scale, pool.shift
+
+    def forward(
+        self, weights: torch.Tensor, frames: torch.Tensor, centre: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        first, second = (weights @ frames).split(len(self.scale), dim=1)
+        total, squares = weights.sum(dim=1, keepdim=True), torch.square(weights).sum(dim=1, keepdim=True)
+        offset = centre * self.scale + self.shift
+        return pool_products(first * self.scale, second * torch.square(self.scale), offset, total, squares)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from math import exp
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from variants.errors import UnavailableError
 from variants.exact.memory import Memory, continued
-from variants.exact.pooling import ProductPool, pool_directly, pool_products
+from variants.exact.pooling import CentredPool, ProductPool, pool_directly
 from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
+from variants.runtime.graph import Graph
 
 from .step import GraphTwice
 from .trunk import RATE, FrameTrunk, State
@@ -82,6 +84,7 @@ class StreamingTrunk(SharedTrunk):
         if not isinstance(pool, ProductPool):
             raise UnavailableError("streaming needs a model whose BatchNorms are folded")
         self.frame_trunk, self.stats_pool, self.seconds = FrameTrunk(model), pool, seconds
+        self.centred_pool: nn.Module = CentredPool(pool)
         self.step: Step = self.frame_trunk if step is None else step(self.frame_trunk)
         del self.sincnet, self.tdnns
         self.streams: Memory[Stream] = Memory(1)
@@ -119,17 +122,14 @@ class StreamingTrunk(SharedTrunk):
         scale, shift = self.stats_pool.scale, self.stats_pool.shift
         features = len(centre)
         if weights is None:
-            plain: Tensor = self.stats_pool((frames[:, :features] + centre).t()[None])
-            return plain
+            pooled: Tensor = self.stats_pool((frames[:, :features] + centre).t()[None])
+            return pooled
         weights = placed(weights, len(frames), late)
-        first, second = (weights @ frames).split(features, dim=1)
-        total, squares = weights.sum(dim=1, keepdim=True), torch.square(weights).sum(dim=1, keepdim=True)
-        offset = (centre * scale + shift).expand(len(weights), -1)
-        pooled, few = pool_products(first * scale, second * torch.square(scale), offset, total, squares)
-        row = few[:, 0].nonzero()[:, 0]
-        if len(row):
-            mapped = ((frames[:, :features] + centre) * scale + shift).t().expand(len(row), -1, -1)
-            pooled[row] = pool_directly(mapped, weights[row], total[row], squares[row])
+        pooled, few = self.centred_pool(weights, frames, centre)
+        for row in few[:, 0].nonzero()[:, 0] if few.any() else ():
+            mapped, chosen = ((frames[:, :features] + centre) * scale + shift).t()[None], weights[row, None]
+            total, squares = chosen.sum(dim=1, keepdim=True), torch.square(chosen).sum(dim=1, keepdim=True)
+            pooled[row] = pool_directly(mapped, chosen, total, squares)[0]
         return pooled
 
     def _started(self, waveform: Tensor) -> Stream:
@@ -158,6 +158,20 @@ class StreamingTrunk(SharedTrunk):
         _write(stream, again[-(count - delay) :], stream.end - delay)
 
 
+class GraphPool(nn.Module):
+    """A `CentredPool` as a graph."""
+
+    def __init__(self, pool: CentredPool) -> None:
+        super().__init__()
+        frames = torch.rand(7, 2 * len(pool.scale))
+        example = {"weights": torch.rand(3, 7), "frames": frames, "centre": pool.shift.detach()}
+        axes = {"weights": {0: "rows", 1: "frames"}, "frames": {0: "frames"}, "outputs": {0: "rows"}}
+        self.graph = Graph(pool, example, axes=axes)
+
+    def forward(self, weights: Tensor, frames: Tensor, centre: Tensor) -> list[Tensor]:
+        return self.graph.run({"weights": weights, "frames": frames, "centre": centre})
+
+
 def placed(weights: Tensor | None, count: int, late: float) -> Tensor:
     """Weights (rows, given) as `F.interpolate` chooses the nearest, of `count` frames where they lie; None: ones."""
     if weights is None:
@@ -165,8 +179,8 @@ def placed(weights: Tensor | None, count: int, late: float) -> Tensor:
     given = weights.shape[1]
     if given == count and not late:
         return weights
-    places = (torch.arange(count, dtype=torch.float32) + late) * (torch.ones(()) * given / count)
-    return weights.index_select(1, places.floor().long().clamp(0, given - 1))
+    places = (np.arange(count, dtype=np.float32) + np.float32(late)) * (np.float32(given) / np.float32(count))
+    return weights.index_select(1, torch.from_numpy(np.floor(places).astype(np.int64).clip(0, given - 1)))
 
 
 def delay_of(count: int) -> int:
@@ -191,9 +205,16 @@ def _write(stream: Stream, frames: Tensor, end: int) -> None:
     torch.square(block[:, :features], out=block[:, features:])
 
 
+def in_graphs(model: nn.Module, step: Callable[[FrameTrunk], Step]) -> StreamingTrunk:
+    """A `StreamingTrunk` with this step, pooling in a graph."""
+    made = StreamingTrunk(model, step=step)
+    made.centred_pool = GraphPool(CentredPool(made.stats_pool))
+    return made.eval()
+
+
 def streaming_trunk(model: nn.Module) -> nn.Module:
     """Frames by statistics that move slowly, when new and once again; pooled under each chunk's weights."""
-    return StreamingTrunk(model, step=GraphTwice).eval()
+    return in_graphs(model, GraphTwice)
 
 
 for prefix, tolerance in TOLERANCES.items():

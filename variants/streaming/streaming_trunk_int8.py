@@ -9,7 +9,7 @@ from variants.registry import Variant
 from variants.runtime.graph import Graph
 
 from .step import GraphTwice, feed_of
-from .streaming_trunk import TOLERANCES, StreamingTrunk, delay_of
+from .streaming_trunk import TOLERANCES, delay_of, in_graphs
 from .trunk import FrameTrunk
 
 
@@ -25,7 +25,7 @@ def int8_step(trunk: FrameTrunk) -> GraphTwice:
 
 def streaming_trunk_int8(model: nn.Module) -> nn.Module:
     """What `streaming_trunk` does, in int8."""
-    made = StreamingTrunk(model, step=int8_step).eval()
+    made = in_graphs(model, int8_step)
     found = calibration()
     pooled = [
         made.pooled(*made.frames(torch.from_numpy(waveform[0]))[:2], torch.from_numpy(weights))
