@@ -51,7 +51,9 @@ class FrameConv(nn.Module):
         if self.weight.shape[1] == self.taps and self.taps > 1:  # of the waveform
             if torch.onnx.is_in_onnx_export():  # a runtime's convolution is quicker, torch's is not
                 filters, stride, dilation = self.weight[:, None, None], (1, self.stride), (1, self.dilation)
-                return F.conv2d(inputs.t()[None, None], filters, self.bias, stride, 0, dilation)[0, :, 0].t()
+                return (
+                    F.conv2d(inputs.t()[None, None], filters, self.bias, stride, 0, dilation).squeeze(2).squeeze(0).t()
+                )
             windows = inputs[:, 0].unfold(0, self.field, self.stride)[:, :: self.dilation]
         elif self.taps > 1:
             taps = range(0, self.field, self.dilation)
@@ -95,8 +97,8 @@ class Stage(nn.Module):
     def normalised(self, inputs: Tensor, moments: Moments) -> Tensor:
         """Inputs through the norm, with these moments in place of the chunk's, and the activation behind it."""
         assert self.norm is not None
-        scale = self.norm.weight / torch.sqrt(moments[1] + self.norm.eps)
-        outputs: Tensor = self.activation(inputs * scale + (self.norm.bias - moments[0] * scale))
+        scale = self.norm.weight / torch.sqrt(moments[1:] + self.norm.eps)
+        outputs: Tensor = self.activation(inputs * scale + (self.norm.bias - moments[:1] * scale))
         return outputs
 
 
@@ -131,15 +133,16 @@ def _wide(layer: nn.Conv1d) -> bool:
 
 def moments_of(inputs: Tensor) -> Moments:
     """Of (steps, channels), as an instance norm takes them."""
-    mean = inputs.mean(dim=0)
-    return torch.stack([mean, torch.square(inputs - mean).mean(dim=0)])
+    over = (0, 1) if inputs.shape[1] == 1 else (0,)  # the same, which a runtime is quicker at
+    mean = inputs.mean(dim=over, keepdim=True)
+    return torch.cat([mean, torch.square(inputs - mean).mean(dim=over, keepdim=True)])
 
 
 def blended(known: Moments, found: Moments, rate: Tensor | float) -> Moments:
     """Moments of what the two describe, together, in the shares 1 - rate and rate."""
     change = found - known
-    between = torch.square(change[0]) * (rate * (1 - rate))
-    return known + rate * change + torch.stack([torch.zeros_like(between), between])
+    between = torch.square(change[:1]) * (rate * (1 - rate))
+    return known + rate * change + F.pad(between, (0, 0, 1, 0))
 
 
 class FrameTrunk(nn.Module):
@@ -218,11 +221,11 @@ class FrameTrunk(nn.Module):
     def level(self, state: State) -> Tensor | float:
         """What the first norm divides the waveform by, and so the outputs behind it: filters let no mean through."""
         norm = self.stages[0].norm
-        return 1.0 if norm is None else torch.sqrt(state.moments[0][1] + norm.eps)
+        return 1.0 if norm is None else torch.sqrt(state.moments[0][1:] + norm.eps)
 
     def rescaled(self, state: State, after: State) -> list[Moments]:
         """All moments of a state as if the waveform had been normalised by those `after` it."""
         moments, by = list(state.moments), self.level(state) / self.level(after)
         if isinstance(by, Tensor) and len(moments) > 1:
-            moments[1] = moments[1] * torch.stack([by, torch.square(by)])
+            moments[1] = moments[1] * torch.cat([by, torch.square(by)])
         return moments
