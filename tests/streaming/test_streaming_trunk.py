@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import variants
 from bench.corpus import Recording
 from variants.exact.memory import STREAMS
 from variants.streaming.step import GraphStep, GraphTwice
-from variants.streaming.streaming_trunk import StreamingTrunk
+from variants.streaming.streaming_trunk import StreamingTrunk, in_graphs
 from variants.streaming.trunk import FrameTrunk, Stage, State, blended, moments_of
 
 HOP, FIELD = 270, 4771  # by hand: strides 10, 3, 3, 3; 251 + 10 (2 + 3 (4 + 2 + 3 (4 + 2 + 3 * 14)))
@@ -271,9 +272,10 @@ def test_frames_come_again_with_the_statistics_of_then(folded: Any) -> None:
     assert apart.max() < 0.05
 
 
-def test_frames_are_weighted_where_they_lie(folded: Any) -> None:
+@pytest.mark.parametrize("make", [StreamingTrunk, partial(in_graphs, step=GraphTwice)])
+def test_frames_are_weighted_where_they_lie(folded: Any, make: Callable[[Any], StreamingTrunk]) -> None:
     """Weights of another rate, frames 0.4 of one late: those nearest by hand, pooled by pyannote."""
-    model = StreamingTrunk(folded)
+    model = make(folded)
     features = folded.stats_pool.scale.shape[0]
     random = torch.Generator().manual_seed(0)
     given, centre = torch.rand(10, features, generator=random), torch.rand(features, generator=random)

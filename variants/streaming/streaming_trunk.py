@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -179,8 +179,14 @@ def placed(weights: Tensor | None, count: int, late: float) -> Tensor:
     given = weights.shape[1]
     if given == count and not late:
         return weights
-    places = (np.arange(count, dtype=np.float32) + np.float32(late)) * (np.float32(given) / np.float32(count))
-    return weights.index_select(1, torch.from_numpy(np.floor(places).astype(np.int64).clip(0, given - 1)))
+    return weights.index_select(1, _nearest(given, count, late))
+
+
+@lru_cache(maxsize=64)  # a steady step comes back to few places
+def _nearest(given: int, count: int, late: float) -> Tensor:
+    """Indices (count,) of `placed`, as the rate of floats has them."""
+    places = (torch.arange(count, dtype=torch.float32) + late) * (torch.ones(()) * given / count)
+    return places.floor().long().clamp(0, given - 1)
 
 
 def delay_of(count: int) -> int:
