@@ -130,8 +130,9 @@ def test_a_jump_a_gap_and_another_length_start_afresh(folded: Any) -> None:
     model = StreamingTrunk(folded)
     starts, _ = counted(model)
     walk(model, wave, [0, 4000])
-    frames(model, wave[8000 : 8001 + LENGTH])
-    assert starts == [LENGTH, LENGTH + 1]
+    for begin in (4000, 12_000):
+        frames(model, wave[begin : begin + 1 + LENGTH])
+    assert starts == [LENGTH, LENGTH + 1, LENGTH + 1]
 
 
 @pytest.mark.parametrize("at", [0, 63, 64, 2000, LENGTH - 4001])
@@ -251,11 +252,19 @@ def test_statistics_forget_at_their_pace() -> None:
 def test_norms_follow_the_stream(folded: Any) -> None:
     model, wave = StreamingTrunk(folded, seconds=0.5), noise(40_000)
     walk(model, wave, [0])
-    before = model.streams[0].state.moments[0].clone()
+    wave[LENGTH:] *= 3
+    state, trunk = model.streams[0].state, model.frame_trunk
+    before, behind = state.moments[:2]
     walk(model, wave, [4000])
     new = wave[FIELD + 11 * HOP : FIELD + 26 * HOP, None]
     rate = 1 - torch.exp(torch.tensor(-15 * HOP / 8000))
-    near(model.streams[0].state.moments[0], blended(before, moments_of(new), rate), 1e-6)
+    after = model.streams[0].state.moments
+    near(after[0], blended(before, moments_of(new), rate), 1e-6)
+    # as the waveform is louder or softer by now, so would have been what is known of the filters' outputs
+    outputs, _ = trunk(new, State(state.contexts[:1], [before]), rate, slice(1))
+    by = ((before[1] + 1e-5) / (after[0][1] + 1e-5)).sqrt()
+    assert abs(by - 1) > 0.05
+    near(after[1], blended(behind * torch.stack([by, by**2]), moments_of(outputs), rate), 1e-6)
 
 
 def test_frames_come_again_with_the_statistics_of_then(folded: Any) -> None:
