@@ -102,6 +102,7 @@ def test_run_lengths_of_equal_adjacent_rows() -> None:
     a, b, lost = torch.zeros(1, 4), torch.ones(1, 4), torch.full((1, 4), float("nan"))
     assert run_lengths(torch.stack([a, a, b, b, b, a, lost, lost])) == [2, 3, 1, 1, 1]
     assert run_lengths(torch.stack([a])) == [1]
+    assert run_lengths(lost.expand(3, *lost.shape)) == [3]  # nothing to compare
 
 
 @pytest.mark.parametrize("name", ["shared-trunk", "folded", "shared-folded"])

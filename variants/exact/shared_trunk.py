@@ -54,8 +54,9 @@ class SharedTrunk(nn.Module):
 
 
 def run_lengths(waveforms: torch.Tensor) -> list[int]:
-    """Lengths of the runs of bit-equal adjacent rows; rows with NaN equal nothing, not even themselves."""
-    same = [equal_samples(a, b) for a, b in zip(waveforms[1:], waveforms[:-1], strict=True)]
+    """Lengths of the runs of bit-equal adjacent rows; one with a NaN equals none but itself, from `expand`."""
+    pairs = zip(waveforms[1:], waveforms[:-1], strict=True)
+    same = [a.data_ptr() == b.data_ptr() or equal_samples(a, b) for a, b in pairs]
     sizes = [1]
     for equal in same:
         if equal:
