@@ -17,7 +17,7 @@ POOLING, LINEAR = 2 * 3 * 279 * 1500, 3 * 3000 * 512  # of three rows
 def test_work_is_that_of_the_new_frames_and_in_int8(stock: Any, clip: Recording) -> None:
     wave = torch.from_numpy(clip.waveform())[0].float()
     weights = torch.rand(3, 293, generator=torch.Generator().manual_seed(0)) ** 6
-    found = {}
+    found, scales = {}, []
     for name in ("streaming-trunk", "streaming-trunk-int8"):
         model = variants.build(name, stock)
         rows = [wave[begin : begin + 80_000].expand(3, 1, -1) for begin in (0, 4000, 8000)]
@@ -28,6 +28,8 @@ def test_work_is_that_of_the_new_frames_and_in_int8(stock: Any, clip: Recording)
         in_float, in_int8 = (counted.float32 / 2, counted.int8 / 2)
         assert in_float + in_int8 == 15 * (SINC + 2 * BEHIND) + POOLING + LINEAR
         assert in_int8 == (2 * 15 * BEHIND + LINEAR if "int8" in name else 0)
+        scales.append(model.stats_pool.scale)
         found[name] = [model(chunk, weights) for chunk in rows]  # the last of them again
+    assert not torch.equal(*scales), "equalised"
     for mine, other in zip(*found.values(), strict=True):
         assert torch.cosine_similarity(mine, other).min() > 0.99

@@ -1,9 +1,10 @@
-"""`streaming-trunk-int8`: the step behind the sinc filters and the linear layer in int8, first chunks in float."""
+"""`streaming-trunk-int8`: the step but for the sinc filters and the linear layer in int8, first chunks in float."""
 
 import torch
 from torch import nn
 
 from variants.compressed.calibration import calibration
+from variants.compressed.equalised import equalise
 from variants.compressed.int8_static import quantised
 from variants.registry import Variant
 from variants.runtime.graph import Graph
@@ -25,7 +26,7 @@ def int8_step(trunk: FrameTrunk) -> GraphTwice:
 
 def streaming_trunk_int8(model: nn.Module) -> nn.Module:
     """What `streaming_trunk` does, in int8."""
-    made = in_graphs(model, int8_step)
+    made = in_graphs(equalise(model), int8_step)
     found = calibration()
     pooled = [
         made.pooled(*made.frames(torch.from_numpy(waveform[0]))[:2], torch.from_numpy(weights))
