@@ -7,39 +7,12 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pyannote.audio.models.segmentation import PyanNet
-from torch import Tensor, nn
+from streams import COUNT, FIELD, HOP, LENGTH, near, noise, pyannet, scores
+from torch import nn
 
 import variants
-from variants.loading import segmentation_specifications
 from variants.streaming.recurrence import Recurrence
 from variants.streaming.streaming_segmentation import StreamingSegmentation
-
-HOP, FIELD = 270, 991  # by hand: strides 10, 3, 3, 3; 251 + 10 (2 + 3 (4 + 2 + 3 (4 + 2)))
-LENGTH = 20_000  # samples of a chunk: 71 frames
-COUNT = 71
-
-
-def noise(samples: int, seed: int = 0) -> Tensor:
-    """With a level that changes, so that statistics do."""
-    random = torch.Generator().manual_seed(seed)
-    level = torch.rand(samples // 2000 + 1, generator=random).repeat_interleave(2000)[:samples]
-    return 0.2 * level * torch.randn(samples, generator=random)
-
-
-def pyannet(layers: int, monolithic: bool = True, linear: int = 2) -> Any:
-    """A small PyanNet whose norms are all different."""
-    lstm = {"hidden_size": 16, "num_layers": layers, "bidirectional": True, "monolithic": monolithic}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        model = PyanNet(lstm=lstm, linear={"hidden_size": 8, "num_layers": linear})
-        model.specifications = segmentation_specifications(3)
-        model.build()
-        for norm in (m for m in model.modules() if isinstance(m, nn.InstanceNorm1d)):
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
-            nn.init.uniform_(norm.bias, -0.5, 0.5)
-        model.classifier.weight.data *= 10
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +25,15 @@ def streaming(model: Any, **settings: float) -> StreamingSegmentation:
     return StreamingSegmentation(copy.deepcopy(model), **settings).eval()  # type: ignore[arg-type]
 
 
-def scores(model: nn.Module, chunk: Tensor) -> Tensor:
-    with torch.no_grad():
-        (found,) = model(chunk[None, None])
-    return found
-
-
-def near(found: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
-    torch.testing.assert_close(found, expected.detach(), rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
 @pytest.mark.parametrize(("layers", "monolithic", "linear"), [(1, True, 0), (2, True, 2), (3, False, 1)])
 def test_two_parts_are_scored_as_one_by_the_stock_model(layers: int, monolithic: bool, linear: int) -> None:
     model = pyannet(layers, monolithic, linear)
-    features = torch.randn(20, 60, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(20, 2, 60, generator=torch.Generator().manual_seed(0))
     model.sincnet = nn.Identity()
-    expected = model(features.t()[None])[0]
+    expected = model(features.permute(1, 2, 0)).transpose(0, 1)
     recurrence = Recurrence(model)
     for first in (1, 12, 19):
-        found, state = recurrence(features[:first], features[first:], recurrence.start())
+        found, state = recurrence(features[:first], features[first:], recurrence.start(2))
         near(found, expected)
         if first < 19:  # from the state between the parts, the second alone is scored the same
             again, _ = recurrence(features[first:19], features[19:], state)
@@ -132,12 +95,15 @@ def test_what_follows_a_whole_chunk_is_as_if_the_stream_began_there(one: Any) ->
 
 def test_a_chunk_costs_its_new_frames_and_those_scored_again(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, wave, runs = streaming(one, ahead=10 * HOP / 16_000, anew=0.5), noise(80_000), []
-    run = model.scoring.run
+    run, onward = model.scoring.run, model.onward.run
     monkeypatch.setattr(model.scoring, "run", lambda feed: (runs.append(len(feed["before"])), run(feed))[1])
+    # the filters' outputs reach over 271 samples, 30 apart
+    new = lambda feed: divmod(len(feed["samples"]) - 241, HOP)  # noqa: E731
+    monkeypatch.setattr(model.onward, "run", lambda feed: (runs.append(new(feed)), onward(feed))[1])
     for begin in range(0, 10 * 15 * HOP, 15 * HOP):
         scores(model, wave[begin : begin + LENGTH])
     # 15 new frames a step; 45 are more than half of 71
-    assert runs == [61, 15, 15, 61, 15, 15, 61, 15, 15, 61]
+    assert runs == [61, (15, 0), (15, 0)] * 3 + [61]
     runs.clear()
     scores(model, wave[begin : begin + LENGTH])  # the very same again
     scores(model, wave[begin + 100 : begin + 100 + LENGTH])  # no new frame

@@ -11,9 +11,9 @@ from variants.errors import UnavailableError
 class Recurrence(nn.Module):
     """All of a PyanNet behind its SincNet, in two parts of successive frames, so that the state between is known.
 
-    Called with features `before` (n, features), `behind` (m, features) and the forward directions' `state` (layers, 2,
-    1, units) at the first of them, h and c: scores (n + m, classes), and the state at the first of those behind. From a
-    state of zeros these are the stock model's scores of n + m frames. Neither part may be empty.
+    Called with features `before` (n, rows, features), `behind` (m, rows, features) and the forward directions' `state`
+    (layers, 2, rows, units) at the first of them, h and c: scores (n + m, rows, classes), and the state at the first of
+    those behind. From a state of zeros these are the stock model's scores of n + m frames. Neither part may be empty.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -29,22 +29,28 @@ class Recurrence(nn.Module):
         linear = getattr(model, "linear", [])
         hidden = [part for layer in linear for part in (layer, nn.LeakyReLU())]
         self.scores = nn.Sequential(*hidden, model.get_submodule("classifier"), model.get_submodule("activation"))
-        self.shape = len(layers), 2, 1, lstms[0].hidden_size
+        self.shape = len(layers), lstms[0].hidden_size
 
-    def start(self) -> Tensor:
+    def start(self, rows: int = 1) -> Tensor:
         """The state behind nothing."""
-        return torch.zeros(self.shape)
+        layers, units = self.shape
+        return torch.zeros(layers, 2, rows, units)
 
     def forward(self, before: Tensor, behind: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, after = self.heard(before, behind, state)
+        return self.scores(outputs), after
+
+    def heard(self, before: Tensor, behind: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """What the scores are made of (n + m, rows, 2 units), and the state."""
         count, after = before.shape[0], []
         for i, (onwards, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
-            first, (h, c) = onwards(before[:, None], (state[i, 0][None], state[i, 1][None]))
-            second, _ = onwards(behind[:, None], (h, c))
+            first, (h, c) = onwards(before, (state[i, 0][None], state[i, 1][None]))
+            second, _ = onwards(behind, (h, c))
             after.append(torch.cat([h, c]))
-            outputs = back(torch.cat([before, behind]).flip(0)[:, None])[0].flip(0)
-            both = torch.cat([torch.cat([first, second]), outputs], dim=2)[:, 0]
+            outputs = back(torch.cat([before, behind]).flip(0))[0].flip(0)
+            both = torch.cat([torch.cat([first, second]), outputs], dim=2)
             before, behind = both[:count], both[count:]
-        return self.scores(both), torch.stack(after)
+        return both, torch.stack(after)
 
 
 def direction(lstm: nn.LSTM, layer: int, suffix: str) -> nn.LSTM:

@@ -14,11 +14,12 @@ from variants.registry import variant
 from variants.runtime.graph import Graph
 from variants.runtime.onnx import SAMPLES, Finish, as_it_is
 
+from .onward import Front, Onward, onward_feed
 from .recurrence import Recurrence
-from .step import GraphStep, Whole, feed, feed_of
-from .trunk import RATE, FrameConv, FramePool, FrameTrunk, Moments, Stage, State, moments_of
+from .step import STEPS, Whole, feed_of
+from .trunk import RATE, FrameTrunk, State, moments_of
 
-AHEAD = 0.25  # seconds that follow a frame when it is computed for the last time: `python -m bench.studies streaming`
+AHEAD = 0.25  # seconds that follow a frame when it is computed for the last time: docs/streaming.md
 ANEW = 0.25  # of a chunk's length after which one is computed anew
 
 
@@ -45,27 +46,11 @@ class Stream:
     age: int = 0
 
 
-class Front:
-    """A SincNet's first stage in two steps, of which the first does not depend on the norm's statistics."""
-
-    def __init__(self, stage: Stage) -> None:
-        convolution, _, pool = stage.layers
-        assert isinstance(convolution, FrameConv) and isinstance(pool, FramePool) and stage.norm is not None
-        self.weight, self.norm, self.convolution, self.pool = convolution.weight, stage.norm, convolution, pool
-        self.gain = self.weight.sum(dim=1)  # what each filter makes of a constant
-
-    def raw(self, samples: Tensor) -> Tensor:
-        """Highest and lowest of each pool's outputs of samples as they are, (steps, 2, filters)."""
-        outputs = self.convolution(samples[:, None])
-        steps = len(outputs) // self.pool.hop
-        pooled = outputs[: steps * self.pool.hop].unflatten(0, (steps, self.pool.hop))
-        return torch.stack([pooled.amax(dim=1), pooled.amin(dim=1)], dim=1)
-
-    def normed(self, raw: Tensor, moments: Moments) -> Tensor:
-        """The stage's outputs (steps, filters), had its input these moments (2, 1): of an affine map's, the largest."""
-        scale = self.norm.weight / torch.sqrt(moments[1] + self.norm.eps)
-        shift = self.gain * (self.norm.bias - moments[0] * scale)
-        return torch.addcmul(shift, raw, scale).abs_().amax(dim=1)
+def sincnet_trunk(model: nn.Module) -> FrameTrunk:
+    """A PyanNet's SincNet frame by frame; UnavailableError for another model."""
+    if not hasattr(model, "sincnet"):
+        raise UnavailableError(f"streaming needs a PyanNet, which {type(model).__name__} is not")
+    return FrameTrunk(nn.ModuleDict({"sincnet": model.get_submodule("sincnet"), "tdnns": nn.ModuleList()}))
 
 
 class StreamingSegmentation(nn.Module):
@@ -75,30 +60,43 @@ class StreamingSegmentation(nn.Module):
     with a NaN or an infinity is, too, and not kept.
     ahead: seconds that follow a frame when it is scored for the last time. anew: share of a chunk's length after which
     one is computed as a whole again, by its own statistics and from states of zero, but for the first convolution; in
-    between, statistics and what is older than `ahead` stay. finish: of the LSTMs' graph.
+    between, statistics and what is older than `ahead` stay. finish: of the LSTMs' graphs. recurrence: in place of the
+    model's own.
     For inference. Not thread-safe: calls change what is kept, so each thread needs a model of its own.
     """
 
     reuses = "scores and states of all frames but the last, most chunks"  # as `CachedFront.reuses`
 
-    def __init__(self, model: nn.Module, ahead: float = AHEAD, anew: float = ANEW, finish: Finish = as_it_is) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        ahead: float = AHEAD,
+        anew: float = ANEW,
+        finish: Finish = as_it_is,
+        recurrence: Recurrence | None = None,
+    ) -> None:
         super().__init__()
-        if not hasattr(model, "sincnet"):
-            raise UnavailableError(f"streaming needs a PyanNet, which {type(model).__name__} is not")
-        self.recurrence = Recurrence(model)
-        front = nn.ModuleDict({"sincnet": model.get_submodule("sincnet"), "tdnns": nn.ModuleList()})
-        self.frame_trunk = trunk = FrameTrunk(front)
+        self.frame_trunk = trunk = sincnet_trunk(model)
+        self.recurrence = recurrence or Recurrence(model)
         self.front = Front(trunk.stages[0])
+        self.least = trunk.hop + trunk.stages[0].field  # new outputs of the filters begin with samples of known frames
         self.ahead, self.anew = max(1, round(ahead * RATE / trunk.hop)), anew
-        self.step = GraphStep(trunk)
         example = feed_of(trunk, torch.rand(SAMPLES), 1)["inputs"]
         self.whole = Graph(Whole(trunk), example, axes={"inputs": {0: "steps"}, "outputs": {0: "frames"}})
-        before, behind = self.whole(example).split(len(self.whole(example)) // 2 + 1)
+        features, state = trunk.start(torch.rand(SAMPLES))
+        before, behind = features[:, None].split(len(features) // 2 + 1)
         self.scoring = Graph(
             self.recurrence,
             {"before": before, "behind": behind, "state": self.recurrence.start()},
             finish,
             {"before": {0: "before"}, "behind": {0: "behind"}, "outputs": {0: "frames"}},
+        )
+        samples = torch.rand(len(state.contexts[0]) + STEPS * trunk.hop)
+        self.onward = Graph(
+            Onward(trunk, self.front, self.recurrence),
+            onward_feed(trunk, samples, features[: self.ahead], self.recurrence.start(), state),
+            finish,
+            {"samples": {0: "samples"}, "features": {0: "again"}, "outputs": {0: "frames"}},
         )
         self.specifications = model.specifications
         self.streams: Memory[Stream] = Memory(1)
@@ -110,10 +108,12 @@ class StreamingSegmentation(nn.Module):
     def scores(self, waveform: Tensor) -> Tensor:
         """Of one chunk (samples,), read off between its stream's frames: these lie on one grid, chunks anywhere."""
         if not torch.isfinite(waveform.sum()):  # in torch, as a runtime's LSTM makes numbers of what is none
-            features, _ = self.frame_trunk.start(waveform)
-            alone: Tensor = self.recurrence(features[:1], features[1:], self.recurrence.start())[0]
+            features = self.frame_trunk.start(waveform)[0][:, None]
+            alone: Tensor = self.recurrence(features[:1], features[1:], self.recurrence.start())[0][:, 0]
             return alone
-        stream = self._continued(waveform) or self._started(waveform)
+        stream = continued(self.streams, waveform, self.least, self._advance)
+        if stream is None:
+            stream = self._started(waveform.clone())
         self.streams.keep(stream)
         found = stream.scores
         early = stream.begin / self.frame_trunk.hop - (stream.frames - len(found))  # frames, less than one
@@ -128,21 +128,17 @@ class StreamingSegmentation(nn.Module):
         raw = self.front.raw(waveform)[: self.frame_trunk.inputs_of(count)[1]]
         scores, hidden = self._scored(features, count, self.recurrence.start())
         kept = features[-self._again(count) :]
-        return Stream(waveform.clone(), 0, self.streams.shift, state, [raw], kept, hidden, scores, count)
+        return Stream(waveform, 0, self.streams.shift, state, [raw], kept, hidden, scores, count)
 
     def _again(self, count: int) -> int:
-        """How many of a chunk's last frames the next one computes again."""
+        """How many of a chunk's last frames, of so many, the next one scores again."""
         return min(self.ahead, count - 1)
 
     def _scored(self, features: Tensor, count: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of successive frames (n, features) of chunks of `count`, and the state where the next begins."""
-        before, behind = features.split([len(features) - self._again(count), self._again(count)])
+        before, behind = features[:, None].split([len(features) - self._again(count), self._again(count)])
         scores, after = self.scoring.run({"before": before, "behind": behind, "state": hidden})
-        return scores, after
-
-    def _continued(self, waveform: Tensor) -> Stream | None:
-        trunk = self.frame_trunk  # new outputs of the filters begin with samples that some frame has had
-        return continued(self.streams, waveform, trunk.hop + trunk.stages[0].field, self._advance)
+        return scores[:, 0], after
 
     def _advance(self, stream: Stream, waveform: Tensor, shift: int) -> None:
         """Bring a stream up to its next chunk, by as many frames as are complete."""
@@ -152,25 +148,25 @@ class StreamingSegmentation(nn.Module):
         if new <= 0:
             return
         known = (stream.frames - 1) * trunk.hop + trunk.field - stream.begin  # samples
-        stream.raw.append(self.front.raw(waveform[known - len(stream.state.contexts[0]) : known + new * trunk.hop]))
+        samples = waveform[known - len(stream.state.contexts[0]) : known + new * trunk.hop]
         stream.frames, stream.age = stream.frames + new, stream.age + new
         if stream.age >= self.anew * count or new + self._again(count) >= count:
+            stream.raw.append(self.front.raw(samples))
             self._renewed(stream, count)
             return
-        rows = self.front.normed(stream.raw[-1], stream.state.moments[0])
-        found, *after = self.step.graph.run(feed(rows, stream.state, 0.0))
-        stream.state = self.step.joined(stream.state, after)
-        scores, stream.hidden = self._scored(torch.cat([stream.features, found]), count, stream.hidden)
-        stream.features = torch.cat([stream.features, found])[-self._again(count) :]
-        stream.scores = torch.cat([stream.scores[: count - self._again(count)], scores])[-count:]
+        given = onward_feed(trunk, samples, stream.features, stream.hidden, stream.state)
+        scores, raw, stream.features, stream.hidden, *after = self.onward.run(given)
+        stream.state.contexts[1 : 1 + len(after)] = after
+        stream.raw.append(raw)
+        stream.scores = torch.cat([stream.scores[: count - len(stream.features)], scores])[-count:]
 
     def _renewed(self, stream: Stream, count: int) -> None:
         """Compute the last chunk as a whole, but for its first convolution."""
         raw = torch.cat(stream.raw)[-self.frame_trunk.inputs_of(count)[1] :]
         moments = moments_of(stream.waveform[:, None])
         features, *after = self.whole.run({"inputs": self.front.normed(raw, moments)})
-        stream.raw, stream.age = [raw], 0
-        stream.state = self.step.joined(State(stream.state.contexts, [moments]), after)
+        stream.raw, stream.age, norms = [raw], 0, len(stream.state.moments) - 1
+        stream.state = State([*stream.state.contexts[:1], *after[:-norms]], [moments, *after[-norms:]])
         stream.scores, stream.hidden = self._scored(features, count, self.recurrence.start())
         stream.features = features[-self._again(count) :]
 
