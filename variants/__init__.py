@@ -9,7 +9,7 @@ from .exact import campplus as exact_campplus  # noqa: F401
 from .compressed import campplus as compressed_campplus  # noqa: F401
 from .streaming import streaming_trunk, streaming_trunk_int8, best_streaming  # noqa: F401
 from . import segmentation  # noqa: F401
-from .streaming import streaming_segmentation  # noqa: F401
+from .streaming import streaming_segmentation, streaming_segmentation_taught  # noqa: F401
 from .errors import UnavailableError, UserError
 from .provenance import Provenance, provenance_of
 from .registry import (

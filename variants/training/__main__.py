@@ -121,6 +121,12 @@ def train_streaming(args: argparse.Namespace) -> None:
     streaming.train(_speech(args), args)
 
 
+def train_streaming_segmentation(args: argparse.Namespace) -> None:
+    from . import streaming_segmentation
+
+    streaming_segmentation.train(data.read_speech(*args.data), args)
+
+
 def train_wavlm(args: argparse.Namespace) -> None:
     from . import wavlm
 
@@ -244,6 +250,16 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--chunks", type=number(int, 1), default=6, help="of each stretch that are compared")
     recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=number(int, 1), default=12, help="conversations simulated from these")
+
+    text = "Teach a causal segmentation that carries its state (docs/streaming.md)."
+    recipe = command("streaming-segmentation", train_streaming_segmentation, text)
+    _add_data(recipe)
+    fit.add_arguments(recipe, steps=2400, lr=1e-3)
+    recipe.add_argument("--teacher", default="bundled", metavar="MODEL", help="as pytest's --segmentation")
+    recipe.add_argument("--rows", type=number(int, 1), default=32, help="simulated stretches of 20 s per batch")
+    recipe.add_argument("--stretches", type=number(int, 1), default=2500, help="simulated conversations of 20 s")
+    recipe.add_argument("--dev-speakers", type=number(int, 4), default=24, help="held out for choosing the checkpoint")
+    recipe.add_argument("--dev-stretches", type=number(int, 1), default=32, help="conversations simulated from these")
 
     recipe = command("wavlm", train_wavlm, "Fine-tune, prune, distil and train a WavLM segmentation (docs/wavlm.md).")
     _add_data(recipe)

@@ -27,14 +27,14 @@ CHANNELS = 80
 
 
 class FeatureStore:
-    """Features (time, 80) of signal `i` are `store[i]`; `store.labels[i]` is what came with them."""
+    """Features (time, channels) of signal `i` are `store[i]`; `store.labels[i]` is what came with them."""
 
     rate = FRONT_RATE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, channels: int = CHANNELS) -> None:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as index:
             self.bounds, self.labels = index["bounds"], index["labels"]
-        self.values = np.memmap(path, dtype=np.float16, mode="r").reshape(-1, CHANNELS)
+        self.values = np.memmap(path, dtype=np.float16, mode="r").reshape(-1, channels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,7 +43,7 @@ class FeatureStore:
         return self.values[self.bounds[item] : self.bounds[item + 1]]
 
     def crop(self, rng: np.random.Generator, item: int, length: int) -> Floats:
-        """A random stretch of `length` features, float32 (length, 80); short signals are repeated."""
+        """A random stretch of `length` features, float32 (length, channels); short signals are repeated."""
         features = self[item]
         if len(features) < length:
             features = np.tile(features, (-(-length // len(features)), 1))
@@ -63,16 +63,17 @@ def stored(
     signals: Dataset[tuple[Floats, NDArray[np.generic]]],
     front: Callable[[Tensor], Tensor],
     workers: int = 0,
+    channels: int = CHANNELS,
 ) -> FeatureStore:
     """The store of these signals, from `folder` where it was made with the same `settings`, else made now.
 
     `signals[i]` gives a waveform (samples,) and its labels (the same shape for every i); `front` maps
-    (1, 1, samples) to (1, 80, features).
+    (1, 1, samples) to (1, channels, features).
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     path, partial = folder / f"features-{digest}.f16", folder / f"features-{digest}.{os.getpid()}.part"
     if path.exists() and path.with_suffix(".npz").exists():
-        return FeatureStore(path)
+        return FeatureStore(path, channels)
     folder.mkdir(parents=True, exist_ok=True)
     loader = DataLoader(signals, batch_size=None, num_workers=workers)
     bounds, labels = [0], []
@@ -85,4 +86,4 @@ def stored(
     np.savez(partial.with_suffix(".npz"), bounds=np.array(bounds), labels=np.array(labels))
     partial.with_suffix(".npz").replace(path.with_suffix(".npz"))
     partial.replace(path)
-    return FeatureStore(path)
+    return FeatureStore(path, channels)

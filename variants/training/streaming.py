@@ -27,6 +27,7 @@ from variants.provenance import provenance_of
 from variants.speech.data import DataError, Speech, hold_out
 from variants.speech.simulate import FRAMES_PER_SECOND
 from variants.streaming.offline import exponential, frames_by
+from variants.streaming.streaming_segmentation_taught import in_bytes
 from variants.streaming.streaming_trunk import StreamingTrunk
 from variants.streaming.trunk import RATE, FrameTrunk
 
@@ -151,16 +152,23 @@ def train(speech: Speech, args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     batches = StreamingBatches(taught, args.steps, args.rows, args.chunks, args.seed)
     best = fit(objective, batches, validate, "dev_distance", args)
-    export(best, args.out / "streaming.safetensors")
+    export(best, args.out / "streaming.safetensors", "variants.streaming", args.teacher)
 
 
-def export(checkpoint: Path, path: Path) -> None:
-    """Write a checkpoint's trunk and linear layer as float16 safetensors, atomically; they name their teacher."""
+def export(checkpoint: Path, path: Path, architecture: str, teacher: str, matrices: bool = False) -> None:
+    """Write a checkpoint's network as float16 safetensors, atomically; it names its teacher, and that one's SHA-256.
+
+    matrices: these in int8, and beside each the scales of its rows.
+    """
     prefix = "objective."
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     digest = bytes(map(int, state[f"{prefix}teacher_sha256"].tolist())).hex()
     network = f"{prefix}network."
     kept = {k.removeprefix(network): v.half().contiguous() for k, v in state.items() if k.startswith(network)}
+    if matrices:
+        for key in [key for key, value in kept.items() if value.dim() > 1]:
+            kept[key], kept[f"{key}.scale"] = in_bytes(kept[key].float())
     partial = path.with_name(path.name + ".part")
-    save_file(kept, partial, {"architecture": "variants.streaming", "teacher_sha256": json.dumps(digest)})
+    names = {"teacher": json.dumps(teacher), "teacher_sha256": json.dumps(digest)}
+    save_file(kept, partial, {"architecture": architecture, **names})
     partial.replace(path)
