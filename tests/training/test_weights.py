@@ -25,7 +25,9 @@ SAMPLE = Path(pyannote.audio.__file__).parent / "sample"
 def test_checksums_and_cards() -> None:
     listed = dict(reversed(line.split()) for line in (WEIGHTS / "SHA256SUMS").read_text().splitlines())
     first = {f"{kind}.safetensors" for kind in ("embedding", "segmentation", "student")}
-    assert set(listed) == first | {f"channel-pruned-{percent}.safetensors" for percent in (50, 75)}
+    others = ("channel-pruned-50", "channel-pruned-75", "streaming-segmentation")
+    assert set(listed) == first | {f"{name}.safetensors" for name in others}
+    assert (WEIGHTS / "streaming-segmentation.safetensors").stat().st_size < 2e6
     assert sum((WEIGHTS / name).stat().st_size for name in first) < 25e6
     for name, digest in listed.items():
         assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == digest

@@ -251,13 +251,13 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--dev-speakers", type=number(int, 1), default=12, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=number(int, 1), default=12, help="conversations simulated from these")
 
-    text = "Teach a causal segmentation that carries its state (docs/streaming.md)."
+    text = "Teach a segmentation to carry its state (docs/streaming.md)."
     recipe = command("streaming-segmentation", train_streaming_segmentation, text)
     _add_data(recipe)
-    fit.add_arguments(recipe, steps=2400, lr=1e-3)
+    fit.add_arguments(recipe, steps=850, lr=5e-4)
     recipe.add_argument("--teacher", default="bundled", metavar="MODEL", help="as pytest's --segmentation")
-    recipe.add_argument("--rows", type=number(int, 1), default=32, help="simulated stretches of 20 s per batch")
-    recipe.add_argument("--stretches", type=number(int, 1), default=2500, help="simulated conversations of 20 s")
+    recipe.add_argument("--rows", type=number(int, 1), default=16, help="windows of 10 s per batch")
+    recipe.add_argument("--stretches", type=number(int, 1), default=3000, help="simulated conversations of 20 s")
     recipe.add_argument("--dev-speakers", type=number(int, 4), default=24, help="held out for choosing the checkpoint")
     recipe.add_argument("--dev-stretches", type=number(int, 1), default=32, help="conversations simulated from these")
 
