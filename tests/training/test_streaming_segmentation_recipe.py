@@ -2,12 +2,14 @@
 
 import copy
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pyannote.audio.core.task import Problem
 from streams import pyannet
 
 from variants.errors import UnavailableError
@@ -113,10 +115,14 @@ def test_a_run_resumes_and_its_file_serves_its_teacher(
         student_of(stamp(copy.deepcopy(teacher), Provenance("other", "b" * 64, trained=True)), tmp_path)
 
 
-def test_random_weights_teach_nothing(
-    speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+def test_random_weights_and_groups_of_speakers_teach_nothing(
+    teacher: Any, speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(recipe, "load", lambda *_: pyannet(1))
-    out = str(tmp_path / "out")
-    assert main(["streaming-segmentation", "--data", str(speech_folder), "--out", out, "--teacher", "none"]) == 1
-    assert "none: not a trained segmentation" in capsys.readouterr().err
+    groups = copy.deepcopy(teacher)
+    groups.specifications = replace(
+        groups.specifications, problem=Problem.MONO_LABEL_CLASSIFICATION, powerset_max_classes=2
+    )
+    options = ["streaming-segmentation", "--data", str(speech_folder), "--out", str(tmp_path / "out"), "--teacher", "T"]
+    for model, reason in ((pyannet(1), "T: not a trained segmentation"), (groups, "T: scores groups of speakers")):
+        monkeypatch.setattr(recipe, "load", lambda *_, model=model: model)
+        assert main(options) == 1 and reason in capsys.readouterr().err

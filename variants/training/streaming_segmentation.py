@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,10 +129,12 @@ def train(speech: Speech, args: argparse.Namespace) -> None:
     from .fit import checkpoint_to_resume, fit
 
     checkpoint_to_resume(args)  # complains before the work of preparing
-    teacher = load("segmentation", args.teacher).eval()
+    teacher: Any = load("segmentation", args.teacher).eval()
     stamped = provenance_of(teacher)
     if stamped is None or not stamped.trained:
         raise DataError(f"{args.teacher}: not a trained segmentation")
+    if teacher.specifications.powerset:
+        raise DataError(f"{args.teacher}: scores groups of speakers; only one that scores each by itself can teach")
     trunk, network = sincnet_trunk(teacher), Recurrence(copy.deepcopy(teacher)).requires_grad_(True)
     counts = [trunk.frames_in(end) for end in range(SIZE, int(STRETCH * RATE) + 1, STEP)]
 
