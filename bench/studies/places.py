@@ -24,7 +24,8 @@ from variants.commands import command
 
 from .distillation import markdown_table
 
-VARIANTS = "segmentation-cached-int8,streaming-segmentation,streaming-segmentation-int8"
+STREAMING = ("streaming-segmentation", "streaming-segmentation-int8", "streaming-segmentation-taught")
+VARIANTS = ",".join(("segmentation-cached-int8", *STREAMING))
 BOUNDS = (0.0, 0.25, 1.0, 2.0, 3.0, 4.0, 5.0)  # seconds before a chunk's end
 
 

@@ -83,6 +83,21 @@ def test_chunks_computed_as_a_whole_are_nearly_the_stock_models(one: Any) -> Non
     assert len(model.streams) == 1
 
 
+def test_a_norm_that_turns_the_waveform_over_is_none_to_the_filters_extremes(one: Any) -> None:
+    turned, wave = copy.deepcopy(one), noise(60_000) + 0.3
+    turned.sincnet.wav_norm1d.weight.data.fill_(-1.5)
+    for anew in (0.0, 9.0):
+        model = streaming(turned, anew=anew)
+        _, first = model.frame_trunk.start(wave[:LENGTH])
+        features, _ = model.frame_trunk.start(wave[: LENGTH + 20 * HOP], first.moments)
+        scores(model, wave[:LENGTH])
+        scores(model, wave[20 * HOP : 20 * HOP + LENGTH])
+        if anew:
+            near(model.streams[0].features, features[-15:], 1e-4)
+        else:
+            near(model.streams[0].scores, turned(wave[None, None, 20 * HOP : 20 * HOP + LENGTH])[0], 0.005)
+
+
 def test_what_follows_a_whole_chunk_is_as_if_the_stream_began_there(one: Any) -> None:
     aged, fresh, wave = streaming(one, anew=0.5), streaming(one, anew=0.5), noise(60_000)
     wave[40 * HOP :] *= 0.01

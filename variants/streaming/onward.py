@@ -20,16 +20,16 @@ class Front(nn.Module):
         self.gain = self.weight.sum(dim=1)  # what each filter makes of a constant
 
     def raw(self, samples: Tensor) -> Tensor:
-        """Highest and lowest of each pool's outputs of samples as they are, (steps, 2, filters)."""
+        """Highest of each pool's outputs of samples as they are, and of these negated, (2, steps, filters)."""
         outputs = self.convolution(samples[:, None])
-        return torch.stack([self.pool(outputs), -self.pool(-outputs)], dim=1)
+        return torch.stack([self.pool(outputs), self.pool(-outputs)])
 
     def normed(self, raw: Tensor, moments: Moments) -> Tensor:
         """The stage's outputs (steps, filters), had its input these moments (2, 1): of an affine map's, the largest."""
         scale = self.norm.weight / torch.sqrt(moments[1] + self.norm.eps)
-        shift = self.gain * (self.norm.bias - moments[0] * scale)
-        highest, lowest = (raw * scale + shift).abs().unbind(dim=1)
-        return torch.maximum(highest, lowest)
+        shift = self.gain * (self.norm.bias - moments[0] * scale) * scale.sign()  # where it turns all over
+        scale = scale.abs()
+        return torch.maximum(torch.addcmul(shift, raw[0], scale), torch.addcmul(-shift, raw[1], scale))
 
 
 class Onward(nn.Module):

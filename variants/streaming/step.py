@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from variants.runtime.graph import Graph
 from variants.runtime.onnx import Finish, as_it_is
 
-from .trunk import FrameTrunk, State, moments_of
+from .trunk import FrameConv, FramePool, FrameTrunk, State
 
 STEPS = 15  # frames of the example that is traced: about a quarter of a second
 
@@ -81,22 +82,29 @@ class Flat(nn.Module):
 class Whole(nn.Module):
     """All that a chunk gives behind the first stage, (steps, features), by its own statistics; frames and the state.
 
-    steps: no more than its frames need.
+    steps: no more than its frames need. Inside, channels come first, as a runtime's convolutions of many steps like it.
     """
 
     def __init__(self, trunk: FrameTrunk) -> None:
         super().__init__()
         self.trunk = trunk
 
-    def forward(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        contexts, moments = [], []
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        outputs, contexts, moments = inputs.t()[None], [], []
         for stage in self.trunk.stages[1:]:
             if stage.norm is not None:
-                moments.append(moments_of(outputs))
-                outputs = stage.normalised(outputs, moments[-1])
-            contexts.append(outputs[outputs.shape[0] - (stage.field - stage.hop) :])
-            outputs = stage.layers(outputs)
-        return (outputs, *contexts, *moments)
+                mean = outputs.mean(dim=2, keepdim=True)
+                moments.append(torch.cat([mean, torch.square(outputs - mean).mean(dim=2, keepdim=True)], dim=2)[0].t())
+                scale, shift = (part.t() for part in stage.affine(moments[-1]))
+                outputs = stage.activation(outputs * scale + shift)
+            contexts.append(outputs[0, :, outputs.shape[2] - (stage.field - stage.hop) :].t())
+            for layer in stage.layers:
+                if isinstance(layer, FrameConv):
+                    kernels = layer.weight.unflatten(1, (layer.taps, -1)).transpose(1, 2)
+                    outputs = F.conv1d(outputs, kernels, layer.bias, layer.stride, 0, layer.dilation)
+                else:
+                    outputs = F.max_pool1d(outputs, layer.hop) if isinstance(layer, FramePool) else layer(outputs)
+        return (outputs[0].t(), *contexts, *moments)
 
 
 def feed(inputs: Tensor, state: State, rate: float, first: int = 1) -> dict[str, Tensor]:

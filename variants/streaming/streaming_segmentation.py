@@ -125,7 +125,7 @@ class StreamingSegmentation(nn.Module):
         self.streams.begun(waveform)
         features, state = self.frame_trunk.start(waveform)
         count = len(features)
-        raw = self.front.raw(waveform)[: self.frame_trunk.inputs_of(count)[1]]
+        raw = self.front.raw(waveform)[:, : self.frame_trunk.inputs_of(count)[1]]
         scores, hidden = self._scored(features, count, self.recurrence.start())
         kept = features[-self._again(count) :]
         return Stream(waveform, 0, self.streams.shift, state, [raw], kept, hidden, scores, count)
@@ -162,7 +162,7 @@ class StreamingSegmentation(nn.Module):
 
     def _renewed(self, stream: Stream, count: int) -> None:
         """Compute the last chunk as a whole, but for its first convolution."""
-        raw = torch.cat(stream.raw)[-self.frame_trunk.inputs_of(count)[1] :]
+        raw = torch.cat(stream.raw, dim=1)[:, -self.frame_trunk.inputs_of(count)[1] :]
         moments = moments_of(stream.waveform[:, None])
         features, *after = self.whole.run({"inputs": self.front.normed(raw, moments)})
         stream.raw, stream.age, norms = [raw], 0, len(stream.state.moments) - 1

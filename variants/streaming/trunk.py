@@ -96,10 +96,15 @@ class Stage(nn.Module):
 
     def normalised(self, inputs: Tensor, moments: Moments) -> Tensor:
         """Inputs through the norm, with these moments in place of the chunk's, and the activation behind it."""
+        scale, shift = self.affine(moments)
+        outputs: Tensor = self.activation(inputs * scale + shift)
+        return outputs
+
+    def affine(self, moments: Moments) -> tuple[Tensor, Tensor]:
+        """Scale and shift (1, channels) of the norm by these moments."""
         assert self.norm is not None
         scale = self.norm.weight / torch.sqrt(moments[1:] + self.norm.eps)
-        outputs: Tensor = self.activation(inputs * scale + (self.norm.bias - moments[:1] * scale))
-        return outputs
+        return scale, self.norm.bias - moments[:1] * scale
 
 
 def stages(model: nn.Module) -> Iterator[Stage]:
