@@ -83,6 +83,16 @@ def test_chunks_computed_as_a_whole_are_nearly_the_stock_models(one: Any) -> Non
     assert len(model.streams) == 1
 
 
+def test_a_whole_chunk_behind_steps_is_nearly_the_stock_models(one: Any) -> None:
+    model, wave, apart = streaming(one, anew=0.5), noise(80_000), []
+    for begin in range(0, 60_001, 10 * HOP):
+        chunk = wave[begin : begin + LENGTH]
+        found = scores(model, chunk)
+        if model.streams[0].age == 0:
+            apart.append(float((found - one(chunk[None, None])[0].detach()).abs().max()))
+    assert len(apart) == 6 and max(apart) < 0.005
+
+
 def test_a_norm_that_turns_the_waveform_over_is_none_to_the_filters_extremes(one: Any) -> None:
     turned, wave = copy.deepcopy(one), noise(60_000) + 0.3
     turned.sincnet.wav_norm1d.weight.data.fill_(-1.5)

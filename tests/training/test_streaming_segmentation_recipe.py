@@ -109,8 +109,8 @@ def test_a_run_resumes_and_its_file_serves_its_teacher(
     path = tmp_path / "streaming-segmentation.safetensors"
     (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
     start, (taught, _) = Recurrence(teacher), student_of(teacher, tmp_path)
-    moved = {name for name, p in taught.named_parameters() if (p - start.get_parameter(name)).abs().max() > 1e-4}
-    assert moved == {name for name, _ in start.named_parameters()}
+    apart = {name: (p - start.get_parameter(name)).abs().max() for name, p in taught.named_parameters()}
+    assert min(apart.values()) > 1e-4 and max(apart.values()) < 0.05  # all have moved, in three steps not far
     with pytest.raises(UnavailableError, match="of other is shipped, only of a teacher"):
         student_of(stamp(copy.deepcopy(teacher), Provenance("other", "b" * 64, trained=True)), tmp_path)
 
