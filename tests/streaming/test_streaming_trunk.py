@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import variants
 from bench.corpus import Recording
 from variants.exact.memory import STREAMS
-from variants.streaming.step import GraphStep, GraphTwice
+from variants.streaming.step import GraphStep
 from variants.streaming.streaming_trunk import StreamingTrunk, in_graphs
 from variants.streaming.trunk import FrameTrunk, Stage, State, blended, moments_of
 
@@ -253,7 +253,7 @@ def test_norms_follow_the_stream(folded: Any) -> None:
     model, wave = StreamingTrunk(folded, seconds=0.5), noise(40_000)
     walk(model, wave, [0])
     wave[LENGTH:] *= 3
-    state, trunk = model.streams[0].state, model.frame_trunk
+    state, filters = model.streams[0].state, model.frame_trunk.stages[0]
     before, behind = state.moments[:2]
     walk(model, wave, [4000])
     new = wave[FIELD + 11 * HOP : FIELD + 26 * HOP, None]
@@ -261,7 +261,7 @@ def test_norms_follow_the_stream(folded: Any) -> None:
     after = model.streams[0].state.moments
     near(after[0], blended(before, moments_of(new), rate), 1e-6)
     # as the waveform is louder or softer by now, so would have been what is known of the filters' outputs
-    outputs, _ = trunk(new, State(state.contexts[:1], [before]), rate, slice(1))
+    outputs = filters.layers(torch.cat([state.contexts[0], filters.normalised(new, after[0])]))
     by = ((before[1] + 1e-5) / (after[0][1] + 1e-5)).sqrt()
     assert abs(by - 1) > 0.05
     near(after[1], blended(behind * torch.stack([by, by**2]), moments_of(outputs), rate), 1e-6)
@@ -281,7 +281,7 @@ def test_frames_come_again_with_the_statistics_of_then(folded: Any) -> None:
     assert apart.max() < 0.05
 
 
-@pytest.mark.parametrize("make", [StreamingTrunk, partial(in_graphs, step=GraphTwice)])
+@pytest.mark.parametrize("make", [StreamingTrunk, partial(in_graphs, step=GraphStep)])
 def test_frames_are_weighted_where_they_lie(folded: Any, make: Callable[[Any], StreamingTrunk]) -> None:
     """Weights of another rate, frames 0.4 of one late: those nearest by hand, pooled by pyannote."""
     model = make(folded)
@@ -303,12 +303,10 @@ def test_frames_are_weighted_where_they_lie(folded: Any, make: Callable[[Any], S
     near(early, StatsPool()(sequences.t()[None].expand(3, -1, -1), weights=chosen), 1e-4)
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_the_graph_steps_as_the_trunk_does(folded: Any, again: bool) -> None:
+def test_the_graph_steps_as_the_trunk_does(folded: Any) -> None:
     trunk = FrameTrunk(folded)
-    graph = GraphTwice(trunk) if again else GraphStep(trunk)
-    wave = noise(60_000)
-    _, state = trunk.start(wave[:LENGTH], delay=7 if again else None)
+    graph, wave = GraphStep(trunk), noise(60_000)
+    _, state = trunk.start(wave[:LENGTH], delay=7)
     theirs: State = state
     at = FIELD + 11 * HOP
     for count in (15, 1, 40):

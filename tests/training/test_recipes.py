@@ -141,6 +141,8 @@ def test_real_conversations_are_mixed_in(speech_folder: Path, tmp_path: Path) ->
     [
         (["embedding", "--data", "{}/missing", "--out", "{}/out"], "no such folder"),
         (["embedding", "--out", "{}/out"], "no training data"),
+        (["segmentation", "--out", "{}/out"], "no training data: give --data"),
+        (["streaming-segmentation", "--out", "{}/out"], "no training data: give --data"),
         (["segmentation", "--data", "{}", "--out", "{}/out"], "no audio"),
         (["embedding", "--data", "{speech}", "--out", "{}/out", "--dev-speakers", "9"], "too few"),
         (

@@ -1,8 +1,9 @@
-"""A segmentation's step by statistics that stay, from samples to scores in one graph."""
+"""What a streaming segmentation makes graphs of: the SincNet of a whole chunk, and a step from samples to scores."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .recurrence import Recurrence
@@ -16,8 +17,8 @@ class Front(nn.Module):
         super().__init__()
         convolution, _, pool = stage.layers
         assert isinstance(convolution, FrameConv) and isinstance(pool, FramePool) and stage.norm is not None
-        self.weight, self.norm, self.convolution, self.pool = convolution.weight, stage.norm, convolution, pool
-        self.gain = self.weight.sum(dim=1)  # what each filter makes of a constant
+        self.norm, self.convolution, self.pool = stage.norm, convolution, pool
+        self.gain = convolution.weight.sum(dim=1)  # what each filter makes of a constant
 
     def raw(self, samples: Tensor) -> Tensor:
         """Highest of each pool's outputs of samples as they are, and of these negated, (2, steps, filters)."""
@@ -30,6 +31,34 @@ class Front(nn.Module):
         shift = self.gain * (self.norm.bias - moments[0] * scale) * scale.sign()  # where it turns all over
         scale = scale.abs()
         return torch.maximum(torch.addcmul(shift, raw[0], scale), torch.addcmul(-shift, raw[1], scale))
+
+
+class Whole(nn.Module):
+    """All that a chunk gives behind the first stage, (steps, features), by its own statistics; frames and the state.
+
+    steps: no more than its frames need. Inside, channels come first, as a runtime's convolutions of many steps like it.
+    """
+
+    def __init__(self, trunk: FrameTrunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        outputs, contexts, moments = inputs.t()[None], [], []
+        for stage in self.trunk.stages[1:]:
+            if stage.norm is not None:
+                mean = outputs.mean(dim=2, keepdim=True)
+                moments.append(torch.cat([mean, torch.square(outputs - mean).mean(dim=2, keepdim=True)], dim=2)[0].t())
+                scale, shift = (part.t() for part in stage.affine(moments[-1]))
+                outputs = stage.activation(outputs * scale + shift)
+            contexts.append(outputs[0, :, outputs.shape[2] - (stage.field - stage.hop) :].t())
+            for layer in stage.layers:
+                if isinstance(layer, FrameConv):
+                    kernels = layer.weight.unflatten(1, (layer.taps, -1)).transpose(1, 2)
+                    outputs = F.conv1d(outputs, kernels, layer.bias, layer.stride, 0, layer.dilation)
+                else:
+                    outputs = F.max_pool1d(outputs, layer.hop) if isinstance(layer, FramePool) else layer(outputs)
+        return (outputs[0].t(), *contexts, *moments)
 
 
 class Onward(nn.Module):

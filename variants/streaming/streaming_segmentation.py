@@ -14,9 +14,9 @@ from variants.registry import variant
 from variants.runtime.graph import Graph
 from variants.runtime.onnx import SAMPLES, Finish, as_it_is
 
-from .onward import Front, Onward, onward_feed
+from .onward import Front, Onward, Whole, onward_feed
 from .recurrence import Recurrence
-from .step import STEPS, Whole, feed_of
+from .step import STEPS
 from .trunk import RATE, FrameTrunk, State, moments_of
 
 AHEAD = 0.25  # seconds that follow a frame when it is computed for the last time: docs/streaming.md
@@ -81,9 +81,9 @@ class StreamingSegmentation(nn.Module):
         self.front = Front(trunk.stages[0])
         self.least = trunk.hop + trunk.stages[0].field  # new outputs of the filters begin with samples of known frames
         self.ahead, self.anew = max(1, round(ahead * RATE / trunk.hop)), anew
-        example = feed_of(trunk, torch.rand(SAMPLES), 1)["inputs"]
-        self.whole = Graph(Whole(trunk), example, axes={"inputs": {0: "steps"}, "outputs": {0: "frames"}})
         features, state = trunk.start(torch.rand(SAMPLES))
+        example = self.front.normed(self.front.raw(torch.rand(SAMPLES)), state.moments[0])
+        self.whole = Graph(Whole(trunk), example, axes={"inputs": {0: "steps"}, "outputs": {0: "frames"}})
         before, behind = features[:, None].split(len(features) // 2 + 1)
         self.scoring = Graph(
             self.recurrence,

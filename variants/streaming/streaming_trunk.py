@@ -18,7 +18,7 @@ from variants.exact.shared_trunk import SharedTrunk, run_lengths
 from variants.registry import Variant
 from variants.runtime.graph import Graph
 
-from .step import GraphTwice
+from .step import GraphStep
 from .trunk import RATE, FrameTrunk, State
 
 SECONDS = 5.0  # in which the statistics forget all but 1/e: `python -m bench.studies streaming`
@@ -220,7 +220,7 @@ def in_graphs(model: nn.Module, step: Callable[[FrameTrunk], Step]) -> Streaming
 
 def streaming_trunk(model: nn.Module) -> nn.Module:
     """Frames by statistics that move slowly, when new and once again; pooled under each chunk's weights."""
-    return in_graphs(model, GraphTwice)
+    return in_graphs(model, GraphStep)
 
 
 for prefix, tolerance in TOLERANCES.items():

@@ -9,19 +9,19 @@ from variants.compressed.int8_static import quantised
 from variants.registry import Variant
 from variants.runtime.graph import Graph
 
-from .step import GraphTwice, feed_of
+from .step import GraphStep, feed_of
 from .streaming_trunk import TOLERANCES, delay_of, in_graphs
 from .trunk import FrameTrunk
 
 
-def int8_step(trunk: FrameTrunk) -> GraphTwice:
+def int8_step(trunk: FrameTrunk) -> GraphStep:
     """The step, its ranges those of the second halves of the calibration's chunks, which continue the first."""
     found = calibration()
     waveforms = [torch.from_numpy(waveform[0]) for waveform in found.waveforms]
     counts = [trunk.frames_in(len(waveform) // 2) for waveform in waveforms]
     feeds = [feed_of(trunk, waveform, n, delay_of(n)) for waveform, n in zip(waveforms, counts, strict=True)]
     finish = quantised([{n: t.numpy() for n, t in feed.items()} for feed in feeds], found.notes())
-    return GraphTwice(trunk, finish)
+    return GraphStep(trunk, finish)
 
 
 def streaming_trunk_int8(model: nn.Module) -> nn.Module:

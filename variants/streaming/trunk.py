@@ -196,17 +196,14 @@ class FrameTrunk(nn.Module):
                 state.waiting = outputs[again[0] : needed[0]] * self.level(state)
         return outputs, state
 
-    def forward(
-        self, inputs: Tensor, state: State, rate: Tensor | float, part: slice = slice(None)
-    ) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State, rate: Tensor | float) -> tuple[Tensor, State]:
         """The next frames (n, features) of n hops of samples (n hop, 1), and the state behind them.
 
-        rate: share of the new inputs in the statistics by which they are normalised. part: of the stages, of which
-        inputs, outputs and the state then are. Where outputs wait, the second of two lanes (2, n, features) are frames
-        that come again, with the statistics of the new ones.
+        rate: share of the new inputs in the statistics by which they are normalised. Where outputs wait, the second of
+        two lanes (2, n, features) are frames that come again, with the statistics of the new ones.
         """
         outputs, after, given = inputs, State(), iter(state.moments)
-        for stage, context in zip(self.stages[part], state.contexts, strict=True):
+        for stage, context in zip(self.stages, state.contexts, strict=True):
             first = stage is self.stages[0]
             if stage.norm is not None:
                 known, new = next(given), outputs if outputs.dim() == 2 else outputs[0]

@@ -66,6 +66,8 @@ def train_segmentation(args: argparse.Namespace) -> None:
     from .fit import checkpoint_to_resume, fit
 
     checkpoint_to_resume(args)  # complains before the work of preparing
+    if not args.data:
+        raise data.DataError("no training data: give --data, of which conversations are simulated")
     torch.manual_seed(args.seed)
     network, seed = segmentation.initialise(PyanNet()), args.seed
     train, held = data.hold_out(data.read_speech(*args.data), args.dev_speakers, seed)
@@ -124,7 +126,7 @@ def train_streaming(args: argparse.Namespace) -> None:
 def train_streaming_segmentation(args: argparse.Namespace) -> None:
     from . import streaming_segmentation
 
-    streaming_segmentation.train(data.read_speech(*args.data), args)
+    streaming_segmentation.train(_speech(args), args)
 
 
 def train_wavlm(args: argparse.Namespace) -> None:

@@ -36,6 +36,7 @@ from .streaming import SIZE, STEP, export
 
 APART, STEPS = 59, (15, 30, 45, 59)  # frames (1 s) from one chunk that is compared to the next, and steps between
 CHUNKS = 6  # compared in each window
+FEATURES = 60  # of a frame, from any SincNet
 
 
 class ScoredStretches(Dataset[tuple[Floats, NDArray[np.generic]]]):
@@ -147,7 +148,7 @@ def train(speech: Speech, args: argparse.Namespace) -> None:
         settings = {"recipe": "streaming-segmentation", "teacher": stamped.sha256, "count": count, "seed": seed}
         stretches = ScoredStretches(who, count, teacher, seed)
         settings |= {"speakers": sorted(who), "seconds": SECONDS, "apart": APART}
-        stores.append(stored(args.cache or args.out, settings, stretches, front, args.workers, 60))
+        stores.append(stored(args.cache or args.out, settings, stretches, front, args.workers, FEATURES))
     unseen = [StreamingSegmentationBatches(stores[1], 4, args.dev_stretches, args.seed)[i] for i in range(4)]
 
     @torch.no_grad()
